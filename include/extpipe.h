@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * extpipe.h - the whole public interface of libextpipe.
+ *
+ * Conventions
+ * -----------
+ * Every function that fails returns -1 and sets errno, as libc does. The errno
+ * values listed beside a function are part of its interface.
+ *
+ * "Not here" is said of a call that this kernel lacks or denies. It is
+ * recognised by ENOSYS, EPERM, EOPNOTSUPP or EINVAL on the first attempt,
+ * before any byte has moved.
+ *
+ * Thread safety: unless a function says otherwise, any thread may call any
+ * function at any time; two threads must not work on the same struct, or on the
+ * same descriptor, at once. Nothing here is async-signal-safe.
+ *
+ * The library uses no stdio, environment, signals, threads or locks, and never
+ * changes the flags of a descriptor that it was given (xp_pipe_set_mode() apart,
+ * whose purpose that is). It does not ignore SIGPIPE: a caller that wants EPIPE
+ * ignores the signal itself.
+ */
+#ifndef EXTPIPE_H
+#define EXTPIPE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define XP_API __attribute__((visibility("default")))
+#define XP_NONNULL(...) __attribute__((nonnull(__VA_ARGS__)))
+#define XP_MUST_CHECK __attribute__((warn_unused_result))
+#else
+#define XP_API
+#define XP_NONNULL(...)
+#define XP_MUST_CHECK
+#endif
+
+/*
+ * xp_version - the version of the library that is loaded, as "0.1.0".
+ *
+ * Returns: a static string, never NULL.
+ * Errors: none.
+ * Since: 0.1.0
+ */
+XP_API const char *xp_version(void);
+
+/* ------------------------------------------------------------------ probes */
+
+/* What a kernel can be asked about. Calls first, then behaviour, then sources. */
+enum xp_feature_id {
+	XP_FEATURE_SPLICE,            /* splice(2) */
+	XP_FEATURE_TEE,               /* tee(2) */
+	XP_FEATURE_VMSPLICE,          /* vmsplice(2) */
+	XP_FEATURE_SENDFILE,          /* sendfile(2) */
+	XP_FEATURE_COPY_FILE_RANGE,   /* copy_file_range(2) */
+	XP_FEATURE_PIPE_SIZE,         /* F_SETPIPE_SZ; limit: largest pipe, bytes */
+	XP_FEATURE_PACKET_PIPE,       /* pipe2(O_DIRECT); limit: packet, bytes */
+	XP_FEATURE_BIG_PACKETS,       /* packets larger than a page; limit: bytes */
+	XP_FEATURE_NOTIFICATION_PIPE, /* pipe2(O_NOTIFICATION_PIPE) */
+	XP_FEATURE_VMSPLICE_SHARES,   /* native: the pipe shares the caller's pages */
+	XP_FEATURE_SPLICE_SHARES,     /* native: the pipe shares page cache */
+	XP_FEATURE_WATCH_KEY,         /* key and keyring notifications */
+	XP_FEATURE_WATCH_MOUNT,       /* mount-tree notifications */
+	XP_FEATURE_WATCH_SB,          /* superblock notifications */
+	XP_FEATURE_WATCH_BLOCK,       /* block-layer notifications */
+	XP_FEATURE_FUSE_SPLICE,       /* splice into /dev/fuse */
+	XP_FEATURE_COUNT
+};
+
+enum xp_support {
+	XP_ABSENT,   /* nothing serves it here */
+	XP_EMULATED, /* the library serves it by other means */
+	XP_NATIVE,   /* the kernel serves it */
+};
+
+struct xp_feature {
+	const char *name;        /* as xprobe prints it, "packet-pipe" */
+	enum xp_support support; /* for behaviour: XP_NATIVE yes, XP_ABSENT no */
+	int error;               /* errno that decided it, 0 if none */
+	int64_t limit;           /* the limit named above, -1 if there is none */
+	const char *why;         /* one static phrase */
+};
+
+/*
+ * xp_feature - what this kernel does, found out by experiment.
+ *
+ * @id: which feature.
+ * @answer: filled in on success.
+ *
+ * The first question about a feature runs its probe; the answer is kept for the
+ * life of the process and inherited over fork(2). A probe works on private pipes
+ * and memfds, needs no privilege, and tells "denied here" (EPERM) from "absent"
+ * (ENOSYS) in @answer->error. XP_FEATURE_FUSE_SPLICE alone opens a device,
+ * /dev/fuse, and closes it again unused. Two threads that ask first at once both
+ * probe and find the same.
+ *
+ * Returns: 0, or -1 with errno
+ *   EINVAL  @id is no feature.
+ *   EMFILE, ENFILE, ENOMEM  the probe could not be made; a later call tries again.
+ * Since: 0.1.0
+ */
+XP_API int xp_feature(enum xp_feature_id id, struct xp_feature *answer) XP_NONNULL(2);
+
+/* ---------------------------------------------------------------- wrappers */
+
+/*
+ * xp_pipe2 - pipe2(2), also where the kernel lacks packet mode.
+ *
+ * @fds: receives the read end and the write end.
+ * @flags: O_CLOEXEC, O_NONBLOCK, O_DIRECT (packet mode), O_EXCL
+ *   (notification pipe, never emulated).
+ *
+ * Where O_DIRECT is refused with EINVAL, a SEQPACKET socket pair serves, each
+ * half shut down in one direction: it keeps message boundaries, never splits a
+ * large write, and is no pipe to splice(2). Where pipe2 itself is missing
+ * (ENOSYS), pipe(2) serves and O_CLOEXEC is set afterwards, which another
+ * thread's fork can overtake.
+ *
+ * Returns: 0, or -1 with errno
+ *   EINVAL  unknown flag.
+ *   EMFILE, ENFILE, ENOMEM  out of descriptors or memory.
+ *   ENOPKG  notification pipes are configured off.
+ *   EPERM   denied by a security policy.
+ * Since: 0.1.0
+ */
+XP_API int xp_pipe2(int fds[2], int flags) XP_NONNULL(1) XP_MUST_CHECK;
+
+/*
+ * xp_splice - splice(2), copying where it is not here.
+ *
+ * @in, @off_in: input; the offset in bytes is read and advanced, NULL uses the
+ *   descriptor's own position.
+ * @out, @off_out: output, likewise.
+ * @len: bytes at most.
+ * @flags: SPLICE_F_MOVE, SPLICE_F_NONBLOCK, SPLICE_F_MORE, SPLICE_F_GIFT.
+ *
+ * One of the two must be a pipe, as for splice(2). The copy moves at most one
+ * buffer and takes from the input only what the output accepted: a file is read
+ * at its offset, a pipe is duplicated first. Where tee(2) is missing as well, a
+ * pipe's bytes are read before they are written, and a failing output loses
+ * them, as it would in any copy loop.
+ *
+ * Returns: bytes moved, 0 at the end of the input, or -1 with errno
+ *   EAGAIN  a descriptor is non-blocking, or SPLICE_F_NONBLOCK was given, and
+ *           the call would have waited.
+ *   EBADF   a descriptor is closed or open in the wrong direction.
+ *   EINTR   a signal came before a byte moved.
+ *   EINVAL  neither is a pipe, both are the same pipe, or an unknown flag.
+ *   EISDIR  the input is a directory.
+ *   ENOMEM  out of memory.
+ *   EPIPE   nobody reads the output pipe or socket (and SIGPIPE is raised).
+ *   ESPIPE  an offset was given for a pipe.
+ *   and what read(2) and write(2) give for the descriptors: ECONNRESET, EDQUOT,
+ *   EFBIG, EIO, ENOSPC, ENOTCONN.
+ * Since: 0.1.0
+ */
+XP_API ssize_t xp_splice(int in, loff_t *off_in, int out, loff_t *off_out, size_t len,
+			 unsigned flags) XP_MUST_CHECK;
+
+/*
+ * xp_tee - tee(2).
+ *
+ * @in, @out: two different pipes.
+ * @len: bytes at most.
+ * @flags: SPLICE_F_NONBLOCK; the other SPLICE_F flags have no effect.
+ *
+ * Duplicates from the head of @in without consuming it, so two calls in a row
+ * duplicate the same bytes. Nothing can emulate it.
+ *
+ * Returns: bytes duplicated, 0 if @in is empty and has no writer, or -1 with errno
+ *   EAGAIN  it would have waited and must not.
+ *   EBADF   a descriptor is closed or open in the wrong direction.
+ *   EINTR   a signal came first.
+ *   EINVAL  one is no pipe, both are the same pipe, or an unknown flag.
+ *   ENOMEM  out of memory.
+ *   ENOSYS, EPERM  missing or denied here.
+ *   EPIPE   nobody reads @out (and SIGPIPE is raised).
+ * Since: 0.1.0
+ */
+XP_API ssize_t xp_tee(int in, int out, size_t len, unsigned flags) XP_MUST_CHECK;
+
+/*
+ * xp_vmsplice - vmsplice(2), copying where it is not here.
+ *
+ * @fd: a pipe; its write end takes memory, its read end fills memory.
+ * @iov, @count: the memory, at most 1024 pieces.
+ * @flags: SPLICE_F_MOVE, SPLICE_F_NONBLOCK, SPLICE_F_MORE, SPLICE_F_GIFT.
+ *
+ * Memory that was handed to a pipe must never change again: whether the pipe
+ * refers to it is what XP_FEATURE_VMSPLICE_SHARES tells, and no event says when
+ * the last reference went. The copy is writev(2) or readv(2); on a pipe in packet
+ * mode it makes packets, where vmsplice(2) makes stream data.
+ *
+ * Returns: bytes moved, 0 at the end of the input, or -1 with errno
+ *   EAGAIN  it would have waited and must not.
+ *   EBADF   @fd is closed or no pipe.
+ *   EFAULT  a piece of memory is not mapped.
+ *   EINTR   a signal came before a byte moved.
+ *   EINVAL  an unknown flag, or more than 1024 pieces.
+ *   ENOMEM  out of memory.
+ *   EPIPE   nobody reads the pipe (and SIGPIPE is raised).
+ * Since: 0.1.0
+ */
+XP_API ssize_t xp_vmsplice(int fd, const struct iovec *iov, size_t count,
+			   unsigned flags) XP_MUST_CHECK;
+
+/*
+ * xp_sendfile - sendfile(2), copying where it is not here.
+ *
+ * @out: any output.
+ * @in: any input; a pipe too, which sendfile(2) refuses for a file as output.
+ * @offset: where to read in bytes, advanced by what was moved, and the input's
+ *   own position stays; NULL reads at, and advances, the input's own position.
+ * @len: bytes at most.
+ *
+ * The copy moves at most one buffer, and takes from the input only what the
+ * output accepted, with xp_splice()'s exception.
+ *
+ * Returns: bytes moved, 0 at the end of the input, or -1 with errno
+ *   EAGAIN  a descriptor is non-blocking and the call would have waited.
+ *   EBADF   a descriptor is closed or open in the wrong direction.
+ *   EINTR   a signal came before a byte moved.
+ *   EINVAL  @offset is negative.
+ *   EISDIR  the input is a directory.
+ *   ENOMEM  out of memory.
+ *   EPIPE   nobody reads the output (and SIGPIPE is raised).
+ *   ESPIPE  @offset was given and the input has no positions.
+ *   and what read(2) and write(2) give for the descriptors: ECONNRESET, EDQUOT,
+ *   EFBIG, EIO, ENOSPC, ENOTCONN.
+ * Since: 0.1.0
+ */
+XP_API ssize_t xp_sendfile(int out, int in, loff_t *offset, size_t len) XP_MUST_CHECK;
+
+/*
+ * xp_copy_file_range - copy_file_range(2), copying where it is not here.
+ *
+ * @in, @off_in, @out, @off_out: two regular files, and offsets in bytes as for
+ *   xp_splice(). Unlike copy_file_range(2), an output in append mode is served.
+ * @len: bytes at most.
+ * @flags: must be 0.
+ *
+ * Returns: bytes moved, 0 at the end of the input, or -1 with errno
+ *   EBADF   a descriptor is closed or open in the wrong direction.
+ *   EINVAL  @flags is not 0, an offset is negative, or one is no regular file.
+ *   EISDIR  one is a directory.
+ *   ENOMEM  out of memory.
+ *   ESPIPE  one has no positions.
+ *   and what read(2) and write(2) give for files: EDQUOT, EFBIG, EIO, ENOSPC.
+ * Since: 0.1.0
+ */
+XP_API ssize_t xp_copy_file_range(int in, loff_t *off_in, int out, loff_t *off_out,
+				  size_t len, unsigned flags) XP_MUST_CHECK;
+
+/* ------------------------------------------------------------------- pipes */
+
+enum xp_pipe_mode {
+	XP_PIPE_STREAM,       /* bytes */
+	XP_PIPE_PACKET,       /* each write is one packet (seen on the write end only) */
+	XP_PIPE_NOTIFICATION, /* the kernel writes records into it */
+};
+
+struct xp_pipe_info {
+	size_t size;            /* capacity, bytes */
+	unsigned slots;         /* capacity, slots of a page each */
+	size_t queued;          /* bytes waiting to be read */
+	size_t packet_limit;    /* largest packet, bytes; 0 unless in packet mode */
+	enum xp_pipe_mode mode; /* of this end's file description */
+	bool write_end;         /* @fd can be written to */
+	bool read_end;          /* @fd can be read from (both: a FIFO opened O_RDWR) */
+	bool peer_gone;         /* no reader of a write end, no writer of a read end */
+};
+
+/* The size that xp_pipe_set_size() takes for "as much as this process may have". */
+#define XP_PIPE_MAX SIZE_MAX
+
+/*
+ * xp_pipe_info - describes a pipe.
+ *
+ * @fd: either end of a pipe or FIFO.
+ * @info: filled in on success.
+ *
+ * Returns: 0, or -1 with errno
+ *   EBADF   @fd is closed, or was opened with O_PATH.
+ *   EINVAL  @fd is no pipe.
+ * Since: 0.1.0
+ */
+XP_API int xp_pipe_info(int fd, struct xp_pipe_info *info) XP_NONNULL(2);
+
+/*
+ * xp_pipe_set_size - sets a pipe's capacity.
+ *
+ * @fd: either end.
+ * @size: bytes; the kernel rounds up to a power of two of pages. XP_PIPE_MAX takes
+ *   the largest that is allowed, and never shrinks.
+ *
+ * Returns: the capacity it has now in bytes, or -1 with errno
+ *   EBADF   @fd is closed, or was opened with O_PATH.
+ *   EBUSY   more is queued than would fit, or it is a notification pipe.
+ *   EINVAL  @fd is no pipe, or @size is 0 or above 2 GiB.
+ *   ENOMEM  out of memory.
+ *   EPERM   above fs.pipe-max-size or the user's limits, or denied.
+ * Since: 0.1.0
+ */
+XP_API ssize_t xp_pipe_set_size(int fd, size_t size);
+
+/*
+ * xp_pipe_set_mode - turns packet mode on or off.
+ *
+ * @fd: the write end. Everybody who shares its file description is affected.
+ * @mode: XP_PIPE_STREAM or XP_PIPE_PACKET.
+ *
+ * Turning packet mode on while bytes are queued would merge the first packets
+ * with them, and is refused.
+ *
+ * Returns: 0, or -1 with errno
+ *   EBADF   @fd is closed, or was opened with O_PATH.
+ *   EBUSY   packet mode was asked for while bytes are queued.
+ *   EINVAL  @fd is no pipe or not a write end, @mode is another, or the kernel
+ *           has no packet mode.
+ *   EPERM   denied by a security policy.
+ * Since: 0.1.0
+ */
+XP_API int xp_pipe_set_mode(int fd, enum xp_pipe_mode mode);
+
+/*
+ * xp_pipe_set_packet_limit - allows packets larger than a page.
+ *
+ * @fd: the write end.
+ * @limit: bytes, up to the pipe's capacity.
+ *
+ * Returns: 0, or -1 with errno
+ *   EBADF   @fd is closed, or was opened with O_PATH.
+ *   EINVAL  @fd is no pipe or not a write end, or @limit is 0 or too large.
+ *   EOPNOTSUPP  this kernel has no big packets.
+ * Since: 0.1.0
+ */
+XP_API int xp_pipe_set_packet_limit(int fd, size_t limit);
+
+/* ----------------------------------------------------- moving much, reports */
+
+/* The ways to move bytes. */
+enum xp_via {
+	XP_VIA_AUTO,            /* whatever is best here */
+	XP_VIA_SPLICE,          /* splice(2), through a private pipe or directly */
+	XP_VIA_SENDFILE,        /* sendfile(2) */
+	XP_VIA_COPY_FILE_RANGE, /* copy_file_range(2) */
+	XP_VIA_TEE,             /* tee(2); for xp_fanout() only */
+	XP_VIA_COPY,            /* read(2) and write(2) */
+	XP_VIA_COUNT
+};
+
+/*
+ * xp_via_name - "auto", "splice", "sendfile", "copy_file_range", "tee" or "copy".
+ *
+ * Returns: a static string; NULL if @via is no way.
+ * Errors: none.
+ * Since: 0.1.0
+ */
+XP_API const char *xp_via_name(enum xp_via via);
+
+enum xp_side {
+	XP_SIDE_NONE,   /* no failure, or one of neither (out of memory) */
+	XP_SIDE_INPUT,  /* the input failed */
+	XP_SIDE_OUTPUT, /* an output failed */
+};
+
+/* One decision: which way was taken, and why. */
+struct xp_decision {
+	enum xp_via via;  /* the way taken */
+	enum xp_via from; /* the way given up for it; XP_VIA_AUTO if none was */
+	int error;        /* errno that made it be given up, or 0 */
+	unsigned output;  /* the output concerned; 0 in xp_transfer() */
+	const char *why;  /* one static phrase */
+};
+
+struct xp_report {
+	uint64_t bytes;     /* delivered: to the output, or to every live output */
+	uint64_t in_flight; /* taken from the input and not delivered */
+	uint64_t calls;     /* system calls that moved, or tried to move, bytes */
+	enum xp_via via;    /* the way in use */
+	enum xp_side side;  /* who failed */
+	int error;          /* the failure's errno, 0 if none */
+};
+
+/* Flags of xp_transfer() and xp_fanout(). */
+#define XP_STABLE 0x01u        /* later writes to the source cannot reach the output */
+#define XP_NO_FALLBACK 0x02u   /* fail with EOPNOTSUPP rather than fall back */
+#define XP_NONBLOCK 0x04u      /* fail with EAGAIN rather than wait */
+#define XP_MORE 0x08u          /* SPLICE_F_MORE */
+#define XP_MOVE 0x10u          /* SPLICE_F_MOVE */
+#define XP_PEEK 0x20u          /* xp_fanout(): duplicate what is queued, consume nothing */
+#define XP_WATCH_OUTPUTS 0x40u /* xp_fanout(): notice a dead reader while idle */
+
+/* A length that means "to the end of the input". */
+#define XP_TO_END UINT64_MAX
+
+struct xp_transfer {
+	int in, out;         /* descriptors */
+	loff_t *in_offset;   /* read here, bytes, advanced; NULL: its own position */
+	loff_t *out_offset;  /* write here, bytes, advanced; NULL: its own position */
+	uint64_t length;     /* bytes at most, or XP_TO_END; 0 moves nothing */
+	size_t chunk;        /* bytes a step at most; 0: as suits the way */
+	size_t pipe_size;    /* of a private pipe, bytes; 0: as suits */
+	enum xp_via via;     /* the way to try first; copying is the fallback */
+	unsigned flags;      /* XP_STABLE and so on */
+	/* Called after each step and after each signal; not 0 stops. May be NULL. */
+	int (*progress)(const struct xp_report *report, void *arg);
+	/* Called once a decision. May be NULL. */
+	void (*decided)(const struct xp_decision *decision, void *arg);
+	void *arg;           /* handed to both */
+};
+
+/*
+ * xp_transfer - moves bytes from one descriptor to another, by the best way.
+ *
+ * @job: what to move, and how.
+ * @report: filled in whatever happens.
+ *
+ * Takes splice(2) directly between two pipes, copy_file_range(2) between two files
+ * of one file system, splice(2) through a private pipe for the rest, and
+ * read(2)/write(2) where the kernel refuses those. A way is given up only before it
+ * has moved its first byte. Bytes already taken from the input when a way is given
+ * up are delivered by the next one. The end of the input is what read(2) says.
+ * Waits for non-blocking descriptors on the side that is blocked. A signal
+ * interrupts nothing unless @job->progress then stops the job.
+ *
+ * Returns: 0 at the end or once @length bytes have moved, or -1 with errno, which
+ * @report->error repeats and @report->side assigns; @report->in_flight counts what
+ * was taken and could not be delivered:
+ *   EAGAIN  XP_NONBLOCK, and it would have waited.
+ *   EBADF   a descriptor is closed or open in the wrong direction.
+ *   ECANCELED  @job->progress stopped it.
+ *   EINVAL  an unknown flag or way, or a negative offset.
+ *   EISDIR  the input is a directory.
+ *   ENOMEM  out of memory.
+ *   EOPNOTSUPP  XP_NO_FALLBACK, and the way is not here.
+ *   EPIPE   nobody reads the output (and SIGPIPE is raised).
+ *   ESPIPE  an offset was given for a descriptor that has no positions.
+ *   and what read(2) and write(2) give for the descriptors: ECONNRESET, EDQUOT,
+ *   EFBIG, EIO, ENOSPC, ENOTCONN.
+ * Since: 0.1.0
+ */
+XP_API int xp_transfer(const struct xp_transfer *job, struct xp_report *report) XP_NONNULL(1, 2);
+
+/* One output of xp_fanout(). The caller sets fd; the rest is zero to begin with. */
+struct xp_output {
+	int fd;          /* descriptor */
+	int error;       /* why it was given up; 0 while it lives */
+	uint64_t bytes;  /* delivered to it */
+	enum xp_via via; /* the way it is served by */
+};
+
+struct xp_fanout {
+	int in;                    /* descriptor; XP_PEEK needs a pipe */
+	unsigned count;            /* outputs */
+	struct xp_output *outputs; /* filled in while it runs */
+	size_t pipe_size;          /* of private pipes, bytes; 0: as suits */
+	enum xp_via via;           /* XP_VIA_AUTO, XP_VIA_TEE or XP_VIA_COPY */
+	unsigned flags;            /* XP_NO_FALLBACK, XP_PEEK, XP_WATCH_OUTPUTS */
+	/* Called after each step and after each signal; not 0 stops. May be NULL. */
+	int (*progress)(const struct xp_report *report, void *arg);
+	/* Called once a decision. May be NULL. */
+	void (*decided)(const struct xp_decision *decision, void *arg);
+	/* An output failed: 0 goes on without it, another value stops. NULL goes on. */
+	int (*failed)(unsigned output, int error, void *arg);
+	void *arg;                 /* handed to all three */
+};
+
+/*
+ * xp_fanout - moves one input to many outputs.
+ *
+ * @job: the input, the outputs, and how.
+ * @report: filled in whatever happens; bytes counts what was taken from the input
+ *   and handed to every output alive then.
+ *
+ * Each live output gets every byte once and in order. tee(2) duplicates pipe to
+ * pipe; other outputs are served by splice(2) from a private pipe, or by write(2)
+ * where they refuse that. An input that is no pipe is spliced into a private one.
+ * Without tee(2) everything is copied. Nobody else may read @job->in meanwhile.
+ * Ends when the input ends, or when no output is left.
+ *
+ * Returns: 0, or -1 with errno, which @report->error repeats; a failed output alone
+ * is no failure of the call, its error stands in @job->outputs:
+ *   EBADF   the input is closed or not open for reading.
+ *   ECANCELED  @job->progress or @job->failed stopped it.
+ *   EINVAL  an unknown flag or way, or XP_PEEK on an input that is no pipe.
+ *   EISDIR  the input is a directory.
+ *   EMFILE, ENFILE, ENOMEM  out of descriptors or memory.
+ *   ENOBUFS  XP_PEEK, and private pipes cannot be made large enough to hold what is
+ *           queued; the outputs got what their reports say.
+ *   EOPNOTSUPP  XP_NO_FALLBACK or XP_PEEK, and tee(2) is not here.
+ *   and what read(2) gives for the input: EAGAIN never, ECONNRESET, EIO.
+ * Since: 0.1.0
+ */
+XP_API int xp_fanout(const struct xp_fanout *job, struct xp_report *report) XP_NONNULL(1, 2);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include "cli.h"
+
+#include <errno.h>
+#include <extpipe.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct argp_option common_options[] = {
+	{ "progress", 'P', NULL, 0, "Show a meter on standard error", 0 },
+	{ "stats", CLI_KEY_STATS, "text|json", OPTION_ARG_OPTIONAL,
+	  "At the end print what was moved, on standard error", 0 },
+	{ "explain", CLI_KEY_EXPLAIN, NULL, 0,
+	  "Say on standard error which way was chosen, and why", 0 },
+	{ "no-fallback", CLI_KEY_NO_FALLBACK, NULL, 0,
+	  "Exit with status 3 rather than fall back to another way", 0 },
+	{ "no-sandbox", CLI_KEY_NO_SANDBOX, NULL, 0,
+	  "Keep capabilities and load no seccomp filter", 0 },
+	{ 0 },
+};
+
+static error_t parse_common(int key, char *arg, struct argp_state *state)
+{
+	static const char *const formats[] = { "text", "json", NULL };
+	struct cli_common *common = state->input;
+
+	switch (key) {
+	case 'P':
+		common->progress = true;
+		return 0;
+	case CLI_KEY_STATS:
+		common->stats = CLI_STATS_TEXT;
+		if (arg)
+			common->stats += cli_word_option(state, "--stats", arg, formats);
+		return 0;
+	case CLI_KEY_EXPLAIN:
+		common->explain = true;
+		return 0;
+	case CLI_KEY_NO_FALLBACK:
+		common->no_fallback = true;
+		return 0;
+	case CLI_KEY_NO_SANDBOX:
+		common->no_sandbox = true;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+const struct argp cli_common_argp = { .options = common_options, .parser = parse_common };
+
+static void print_version(FILE *stream, struct argp_state *state)
+{
+	(void)state;
+	fprintf(stream, "%s (extpipe) %s\n", program_invocation_short_name, xp_version());
+}
+
+void cli_start(void)
+{
+	/* The lowest free descriptor is the one that was found closed. */
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) < 0 &&
+		    open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+			_exit(CLI_FAILED);
+	argp_err_exit_status = CLI_USAGE;
+	argp_program_version_hook = print_version;
+}
+
+/* The multiplier that a suffix stands for, or 0: "", K, KiB = 1024, KB = 1000 and so on. */
+static uint64_t suffix_value(const char *suffix)
+{
+	static const char letters[] = "KMGTP";
+	const char *letter;
+	uint64_t base, value = 1;
+
+	if (!*suffix)
+		return 1;
+	letter = strchr(letters, *suffix == 'k' ? 'K' : *suffix);
+	if (!letter)
+		return 0;
+	if (!suffix[1] || !strcmp(suffix + 1, "iB"))
+		base = 1024;
+	else if (!strcmp(suffix + 1, "B"))
+		base = 1000;
+	else
+		return 0;
+	for (const char *step = letters; step <= letter; step++)
+		value *= base;
+	return value;
+}
+
+int cli_size(const char *text, uint64_t *size)
+{
+	unsigned long long count;
+	uint64_t unit;
+	char *end;
+
+	if (*text < '0' || *text > '9')
+		return -1;
+	errno = 0;
+	count = strtoull(text, &end, 10);
+	unit = suffix_value(end);
+	/* Offsets and lengths are signed in the kernel, so INT64_MAX is the most. */
+	if (errno || !unit || __builtin_mul_overflow(count, unit, size) || *size > INT64_MAX)
+		return -1;
+	return 0;
+}
+
+uint64_t cli_size_option(struct argp_state *state, const char *option, const char *text)
+{
+	uint64_t size = 0;
+
+	if (cli_size(text, &size))
+		argp_error(state, "%s: '%s' is no size", option, text);
+	return size;
+}
+
+unsigned cli_number_option(struct argp_state *state, const char *option, const char *text,
+			   unsigned min, unsigned max)
+{
+	uint64_t number = 0;
+
+	if (strspn(text, "0123456789") != strlen(text) || cli_size(text, &number) ||
+	    number < min || number > max)
+		argp_error(state, "%s: '%s' is no number from %u to %u", option, text, min, max);
+	return (unsigned)number;
+}
+
+int cli_word_option(struct argp_state *state, const char *option, const char *text,
+		    const char *const words[])
+{
+	char list[128] = "";
+
+	for (int i = 0; words[i]; i++) {
+		if (!strcmp(text, words[i]))
+			return i;
+		snprintf(list + strlen(list), sizeof(list) - strlen(list), "%s%s", i ? ", " : "",
+			 words[i]);
+	}
+	argp_error(state, "%s: '%s' is none of %s", option, text, list);
+	return 0;
+}
+
+void cli_error(const char *side, const char *object, int error)
+{
+	cli_say("%s '%s': %s", side, object, strerror(error));
+}
+
+void cli_say(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	fprintf(stderr, "%s: ", program_invocation_short_name);
+	vfprintf(stderr, format, args);
+	fputc('\n', stderr);
+	va_end(args);
+}
+
+_Noreturn void cli_exec(char **command)
+{
+	execvp(command[0], command);
+	cli_error("running", command[0], errno);
+	exit(errno == ENOENT ? CLI_NOT_FOUND : CLI_CANNOT_RUN);
+}
+
+int cli_finish(int status)
+{
+	bool failed = ferror(stdout);
+
+	if (fflush(stdout) || failed || fclose(stdout)) {
+		/* A closed standard output that nothing was written to is no failure. */
+		if (failed || errno != EBADF) {
+			cli_error("writing", "standard output", errno);
+			return status ? status : CLI_FAILED;
+		}
+	}
+	return status;
+}
