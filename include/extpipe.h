@@ -304,7 +304,7 @@ XP_API int xp_pipe_info(int fd, struct xp_pipe_info *info) XP_NONNULL(2);
  * Returns: the capacity it has now in bytes, or -1 with errno
  *   EBADF   @fd is closed, or was opened with O_PATH.
  *   EBUSY   more is queued than would fit, or it is a notification pipe.
- *   EINVAL  @fd is no pipe, or @size is 0 or above 2 GiB.
+ *   EINVAL  @fd is no pipe, or @size is 0 or above 1 GiB.
  *   ENOMEM  out of memory.
  *   EPERM   above fs.pipe-max-size or the user's limits, or denied.
  * Since: 0.1.0
