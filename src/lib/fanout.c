@@ -412,7 +412,7 @@ static int choose_outputs(struct fanout *f)
 
 	for (struct branch *b = next_alive(f, NULL); b && !error; b = next_alive(f, b)) {
 		struct xp_output *output = &f->job->outputs[b->sink.number];
-		int refused = b->direct ? 0 : stage_accepted(&f->stage, b->sink.fd, NULL);
+		int refused = stage_accepted(&f->stage, b->sink.fd, NULL);
 
 		b->sink.copying = refused;
 		output->via = refused ? XP_VIA_COPY : b->direct ? XP_VIA_TEE : XP_VIA_SPLICE;
