@@ -32,26 +32,6 @@ static int packet_socketpair(int fds[2], int flags)
 	return error;
 }
 
-/* pipe(2) and the flags afterwards, for kernels and sandboxes without pipe2(2). */
-static int plain_pipe(int fds[2], int flags)
-{
-	int error = sys_pipe(fds);
-
-	if (error)
-		return error;
-	for (int i = 0; i < 2 && !error; i++) {
-		if (flags & O_CLOEXEC)
-			error = sys_fcntl(fds[i], F_SETFD, FD_CLOEXEC);
-		if (!error && flags & O_NONBLOCK)
-			error = sys_fcntl(fds[i], F_SETFL, O_NONBLOCK);
-	}
-	if (error) {
-		close(fds[0]);
-		close(fds[1]);
-	}
-	return error;
-}
-
 int xp_pipe2(int fds[2], int flags)
 {
 	int error;
@@ -61,8 +41,6 @@ int xp_pipe2(int fds[2], int flags)
 	error = sys_pipe2(fds, flags);
 	if (error == -EINVAL && (flags & (O_DIRECT | XP_O_NOTIFICATION_PIPE)) == O_DIRECT)
 		error = packet_socketpair(fds, flags);
-	else if (error == -ENOSYS && !(flags & (O_DIRECT | XP_O_NOTIFICATION_PIPE)))
-		error = plain_pipe(fds, flags);
 	return (int)ret(error);
 }
 

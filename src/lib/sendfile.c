@@ -41,8 +41,10 @@ ssize_t xp_copy_file_range(int in, loff_t *off_in, int out, loff_t *off_out, siz
 	ssize_t n = sys_copy_file_range(in, off_in, out, off_out, len, flags);
 	int error;
 
-	if (!range_refused(n) || flags)
+	if (!range_refused(n))
 		return ret(n);
+	if (flags)
+		return ret(-EINVAL);
 	error = regular_file(in);
 	if (!error)
 		error = regular_file(out);

@@ -96,11 +96,6 @@ static inline int sys_pipe2(int fds[2], int flags)
 	return SYS_RESULT(pipe2(fds, flags));
 }
 
-static inline int sys_pipe(int fds[2])
-{
-	return SYS_RESULT(pipe(fds));
-}
-
 static inline int sys_fcntl(int fd, int command, long value)
 {
 	return SYS_RESULT(fcntl(fd, command, value));

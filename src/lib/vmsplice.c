@@ -39,8 +39,10 @@ ssize_t xp_vmsplice(int fd, const struct iovec *iov, size_t count, unsigned flag
 {
 	ssize_t n = sys_vmsplice(fd, iov, count, flags);
 
-	if (!sys_refused(n) || flags & ~SYS_SPLICE_FLAGS || count > IOV_MAX)
+	if (!sys_refused(n))
 		return ret(n);
+	if (flags & ~SYS_SPLICE_FLAGS || count > IOV_MAX)
+		return ret(-EINVAL);
 	if (!sys_is_pipe(fd))
 		return ret(-EBADF);
 	return ret(copy_memory(fd, iov, count, flags));
