@@ -308,12 +308,13 @@ static void parse_count(struct argp_state *state, struct rule *rule, const char 
 static void parse_rule(struct argp_state *state, struct rule *rule, const char *text)
 {
 	char call[128], *error, *count, *flag;
+	size_t size = strlen(text) + 1;
 
 	*rule = (struct rule){ .text = text };
-	if (!strchr(text, '=') || strlen(text) >= sizeof(call))
+	if (!strchr(text, '=') || size > sizeof(call))
 		argp_error(state, "'%s' is no rule: CALL=ERRNO was expected, and -- before COMMAND",
 			   text);
-	strcpy(call, text);
+	memcpy(call, text, size);
 	error = strchr(call, '=');
 	*error++ = '\0';
 	count = strchr(call, '@');
