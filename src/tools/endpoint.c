@@ -63,7 +63,8 @@ static int open_fd(struct endpoint *end, const char *number)
 {
 	uint64_t fd;
 
-	if (strspn(number, "0123456789") != strlen(number) || cli_size(number, &fd) || fd > INT32_MAX)
+	if (strspn(number, "0123456789") != strlen(number) || cli_size(number, &fd) ||
+	    fd > INT32_MAX)
 		return usage(end, "no descriptor number");
 	return adopt(end, (int)fd);
 }
@@ -143,7 +144,7 @@ static int accept_one(struct endpoint *end, int listener)
 
 static void tell_port(int listener)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address = { 0 };
 	socklen_t length = sizeof(address);
 	in_port_t port;
 
@@ -170,8 +171,7 @@ static int open_tcp_listen(struct endpoint *end, const char *address)
 	if (status)
 		return status;
 	listener = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (listener < 0 ||
-	    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
+	if (listener < 0 || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
 	    bind(listener, found->ai_addr, found->ai_addrlen) || listen(listener, 1))
 		error = errno;
 	if (!error && asks_for_any_port(found))
