@@ -148,9 +148,12 @@ static int duplicate_rest(struct fanout *f, struct branch *b, size_t have, size_
 /* Duplicates what pipe @b has room for now: bytes, or -errno. */
 static ssize_t offer(struct fanout *f, struct branch *b, size_t len)
 {
-	ssize_t n = sys_tee(f->pipe, b->sink.fd, len, SPLICE_F_NONBLOCK);
+	ssize_t n;
 
-	f->flow.report->calls++;
+	do {
+		n = sys_tee(f->pipe, b->sink.fd, len, SPLICE_F_NONBLOCK);
+		f->flow.report->calls++;
+	} while (n == -EINTR);
 	if (n > 0)
 		*b->sink.bytes += (uint64_t)n;
 	return n;
@@ -163,7 +166,7 @@ static int duplicate(struct fanout *f, struct branch *b, size_t len)
 
 	if (n == (ssize_t)len)
 		return 0;
-	if (n < 0 && n != -EAGAIN && n != -EINTR)
+	if (n < 0 && n != -EAGAIN)
 		return drop(f, b, (int)n);
 	return duplicate_rest(f, b, n > 0 ? (size_t)n : 0, len);
 }

@@ -64,7 +64,7 @@ void cli_start(void)
 	/* The lowest free descriptor is the one that was found closed. */
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0 &&
-		    open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+		    open("/dev/null", (fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) | O_CLOEXEC) != fd)
 			_exit(CLI_FAILED);
 	argp_err_exit_status = CLI_USAGE;
 	argp_program_version_hook = print_version;

@@ -15,7 +15,8 @@ struct endpoint {
 	enum endpoint_side side;
 	const char *name; /* as messages show it */
 	int fd;
-	bool path; /* opened by path, so this run may truncate it */
+	bool path;    /* opened by path, so this run may truncate it */
+	bool adopted; /* was there before the run, and stays */
 };
 
 /* "reading" or "writing". */

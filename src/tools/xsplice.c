@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <extpipe.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -382,6 +383,7 @@ static ssize_t one_call(struct xsplice *x, size_t length)
 
 static int once(struct xsplice *x)
 {
+	struct pollfd input = { .fd = x->in.fd, .events = POLLIN };
 	size_t chunk = x->chunk ? x->chunk : 0x7ffff000;
 	ssize_t n = one_call(x, x->length < chunk ? (size_t)x->length : chunk);
 
@@ -390,7 +392,7 @@ static int once(struct xsplice *x)
 		return CLI_OK;
 	}
 	if (errno == EAGAIN)
-		return would_block(&x->out);
+		return would_block(poll(&input, 1, 0) ? &x->out : &x->in);
 	cli_say("moving '%s' to '%s': %s", x->in.name, x->out.name, strerror(errno));
 	return errno == ENOSYS || errno == EINVAL || errno == EPERM || errno == EOPNOTSUPP ?
 		       CLI_UNSUPPORTED :
