@@ -120,14 +120,13 @@ XP_API int xp_feature(enum xp_feature_id id, struct xp_feature *answer) XP_NONNU
  *
  * Where O_DIRECT is refused with EINVAL, a SEQPACKET socket pair serves, each
  * half shut down in one direction: it keeps message boundaries, never splits a
- * large write, and is no pipe to splice(2). Where pipe2 itself is missing
- * (ENOSYS), pipe(2) serves and O_CLOEXEC is set afterwards, which another
- * thread's fork can overtake.
+ * large write, and is no pipe to splice(2).
  *
  * Returns: 0, or -1 with errno
  *   EINVAL  unknown flag.
  *   EMFILE, ENFILE, ENOMEM  out of descriptors or memory.
  *   ENOPKG  notification pipes are configured off.
+ *   ENOSYS  missing here.
  *   EPERM   denied by a security policy.
  * Since: 0.1.0
  */
@@ -304,7 +303,7 @@ XP_API int xp_pipe_info(int fd, struct xp_pipe_info *info) XP_NONNULL(2);
  * Returns: the capacity it has now in bytes, or -1 with errno
  *   EBADF   @fd is closed, or was opened with O_PATH.
  *   EBUSY   more is queued than would fit, or it is a notification pipe.
- *   EINVAL  @fd is no pipe, or @size is 0 or above 2 GiB.
+ *   EINVAL  @fd is no pipe, or @size is 0 or above 1 GiB.
  *   ENOMEM  out of memory.
  *   EPERM   above fs.pipe-max-size or the user's limits, or denied.
  * Since: 0.1.0

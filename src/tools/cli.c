@@ -181,3 +181,42 @@ int cli_finish(int status)
 	}
 	return status;
 }
+
+/* The length of the valid UTF-8 sequence at @s, or 0 where there is none. */
+static size_t utf8_length(const unsigned char *s)
+{
+	size_t length = *s < 0x80 ? 1 : *s < 0xc2 ? 0 : *s < 0xe0 ? 2 : *s < 0xf0 ? 3 : *s < 0xf5 ? 4 : 0;
+
+	for (size_t i = 1; i < length; i++)
+		if ((s[i] & 0xc0) != 0x80)
+			return 0;
+	/* Overlong forms, surrogates and what lies beyond U+10FFFF. */
+	if ((*s == 0xe0 && s[1] < 0xa0) || (*s == 0xed && s[1] > 0x9f) ||
+	    (*s == 0xf0 && s[1] < 0x90) || (*s == 0xf4 && s[1] > 0x8f))
+		return 0;
+	return length;
+}
+
+void cli_json_string(FILE *to, const char *text)
+{
+	const unsigned char *s = (const unsigned char *)text;
+
+	fputc('"', to);
+	while (*s) {
+		size_t length = utf8_length(s);
+
+		if (!length) {
+			/* Reversible: what a lone surrogate stands for can't be in the text. */
+			fprintf(to, "\\udc%02x", *s++);
+			continue;
+		}
+		if (*s == '"' || *s == '\\')
+			fprintf(to, "\\%c", *s);
+		else if (*s < 0x20 || *s == 0x7f)
+			fprintf(to, "\\u%04x", *s);
+		else
+			fwrite(s, 1, length, to);
+		s += length;
+	}
+	fputc('"', to);
+}

@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "extpipe.h"
+
+const char *xp_version(void)
+{
+	return XP_VERSION;
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* sandbox.h - least privilege, before a tool touches data. */
+#ifndef EXTPIPE_TOOLS_SANDBOX_H
+#define EXTPIPE_TOOLS_SANDBOX_H
+
+#include "cli.h"
+
+/*
+ * Drops every capability and allows from now on only the system calls that moving bytes
+ * between open descriptors takes. Nothing can be opened, and nothing run, after it. Says why
+ * with --explain where the kernel has no seccomp; does nothing with --no-sandbox.
+ * Returns 0, or the exit status after a line on standard error.
+ */
+int sandbox_enter(const struct cli_common *common);
+
+#endif

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# helper.bash - what the suites share. Each test starts in an empty directory of its own.
+set -euo pipefail
+shopt -s inherit_errexit
+
+export LC_ALL=C
+HERE=$BATS_TEST_DIRNAME
+DATA=$BATS_SUITE_TMPDIR/data   # 2 MiB and a bit, random
+SMALL=$BATS_SUITE_TMPDIR/small # 20001 bytes, random
+TEXT=$BATS_SUITE_TMPDIR/text   # lines
+TOOLS=(xsplice xtee xpipe xprobe xdeny)
+OWNED=()
+readonly HERE DATA SMALL TEXT TOOLS
+
+setup() {
+	cd "$BATS_TEST_TMPDIR"
+}
+
+# Ends what the test started, by number. Each number is still ours: nobody has waited for it.
+teardown() {
+	local pid
+	[[ ! -d $BATS_TEST_TMPDIR/fuse ]] || fusermount3 -u -z "$BATS_TEST_TMPDIR/fuse"
+	for pid in "${OWNED[@]}"; do
+		kill -KILL "$pid" 2>/dev/null || true
+		wait "$pid" 2>/dev/null || true
+	done
+}
+
+fail() {
+	printf '%s\n' "$*" >&2
+	return 1
+}
+
+# requires NAME... - skips the test where this machine lacks NAME; setup_suite.bash knows the names.
+requires() {
+	local name
+	for name; do
+		[[ " $XP_KNOWN " == *" $name "* ]] || fail "no such requirement: $name"
+		[[ " $XP_HERE " == *" $name "* ]] || skip "needs $name"
+	done
+}
+
+# expect STATUS COMMAND... - COMMAND has to end with STATUS; its standard error is kept in ./err.
+expect() {
+	local want=$1 got=0
+	shift
+	"$@" 2>err || got=$?
+	# shellcheck disable=SC2053  # STATUS may be a pattern
+	[[ $got == $want ]] || fail "status $got, not $want: $* | $(<err)"
+}
+
+# said LINE - standard error was exactly LINE.
+said() {
+	[[ $(<err) == "$1" ]] || fail "said: $(<err) | expected: $1"
+}
+
+# complained TOOL - a usage error: one line by TOOL, and at most argp's hint after it.
+complained() {
+	local lines
+	mapfile -t lines <err
+	[[ ${lines[0]:-} == "$1: "?* ]] || fail "no message by $1: $(<err)"
+	[[ ${#lines[@]} == 1 || (${#lines[@]} == 2 && ${lines[1]} == Try\ *) ]] || fail "more than a line: $(<err)"
+}
+
+silent() {
+	[[ ! -s err ]] || fail "unexpected on standard error: $(<err)"
+}
+
+empty() {
+	[[ -e $1 && ! -s $1 ]] || fail "$1 is missing or not empty"
+}
+
+# lacks PATTERN FILE - FILE is there, and no line of it matches.
+lacks() {
+	[[ -e $2 ]] && ! grep -E -e "$1" "$2" || fail "$2 is missing, or has $1"
+}
+
+absent() {
+	[[ ! -e $1 ]] || fail "$1 should not be there"
+}
+
+# stat_of NAME - one value of the JSON object that --stats=json left in ./err.
+stat_of() {
+	grep '^{' err | jq -r ".$1"
+}
+
+# own PID - ends PID with the test.
+own() {
+	OWNED+=("$1")
+}
+
+# spawn COMMAND... - COMMAND in the background, as $PID, with SIGINT as a terminal would leave it.
+spawn() {
+	env --default-signal=INT,PIPE "$@" &
+	PID=$!
+	own "$PID"
+}
+
+# ends STATUS PID - waits for PID, which has to end with STATUS.
+ends() {
+	local got=0
+	wait "$2" || got=$?
+	[[ $got == "$1" ]] || fail "process ended with $got, not $1: $(cat err* 2>/dev/null)"
+}
+
+# eventually COMMAND... - waits until COMMAND succeeds, for what the kernel has no event for.
+eventually() {
+	local tries=0
+	until "$@" 2>/dev/null; do
+		((++tries < 1000)) || fail "never came true: $*"
+		sleep 0.01
+	done
+}
+
+# at_rest PID - PID is a tool of ours by now, and sleeps.
+at_rest() {
+	local stat
+	[[ $(<"/proc/$1/comm") == x* ]] && stat=$(<"/proc/$1/stat") && [[ ${stat##*) } == S* ]]
+}
+
+gone() {
+	! kill -0 "$1"
+}
+
+# ticks PID - processor time in clock ticks so far, user and system.
+ticks() {
+	local stat fields
+	stat=$(<"/proc/$1/stat")
+	read -ra fields <<<"${stat##*) }"
+	printf '%s\n' $((fields[11] + fields[12]))
+}
+
+# of_status NAME [PID] - one line's value from /proc/PID/status, of this shell by default.
+of_status() {
+	sed -n "s/^$1:[[:space:]]*//p" "/proc/${2:-$$}/status"
+}
+
+# peak PID - largest resident set so far, in KiB.
+peak() {
+	of_status VmHWM "$1" | tr -dc 0-9
+}
+
+# fifo NAME - a FIFO whose descriptor $FD neither blocks an opener nor ever sees its end.
+fifo() {
+	mkfifo "$1"
+	exec {FD}<>"$1"
+}
+
+# listen ADDRESS OTHER - socat between a listening ADDRESS and OTHER, as $PID; TCP's port is $PORT.
+# `-u` or `-U` in DIRECTION says which way. Returns once it listens.
+listen() {
+	local log line=''
+	log=$(mktemp -u log.XXXXXX)
+	mkfifo "$log"
+	exec {LOG}<>"$log"
+	socat -d -d "$DIRECTION" "$1" "$2" 2>"$log" &
+	PID=$!
+	own "$PID"
+	until [[ $line == *'listening on'* ]]; do read -r line <&"$LOG"; done
+	PORT=${line##*:}
+}
+
+# feed FILE ADDRESS - whoever connects to ADDRESS gets FILE. drain FILE ADDRESS - the reverse.
+feed() { DIRECTION=-U listen "$2" "OPEN:$1,rdonly"; }
+drain() { DIRECTION=-u listen "$2" "OPEN:$1,creat,trunc,wronly"; }
+
+TCP=TCP-LISTEN:0,bind=127.0.0.1
+
+# mount_fuse - ./fuse shows ./behind through FUSE until the test ends.
+mount_fuse() {
+	requires fuse
+	mkdir behind fuse
+	fifo mounted
+	spawn "$BATS_SUITE_TMPDIR/fusedir" -f fuse "$PWD/behind" >&"$FD"
+	read -r <&"$FD"
+}

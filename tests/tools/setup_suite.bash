@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Once a run: finds out what this machine offers, and makes the data that every suite moves.
+# A requirement that a test may name is a function here_NAME; nothing else is one.
+set -euo pipefail
+
+here_root() { ((EUID == 0)); }
+here_user() { ((EUID != 0)); }
+here_socat() { command -v socat; }
+here_jq() { command -v jq; }
+here_script() { command -v script; }
+here_userns() { unshare -rm mount -t tmpfs none /mnt; }
+here_loop() {
+	local device
+	here_root && truncate -s 1M "$BATS_SUITE_TMPDIR/disk" || return
+	device=$(losetup -f --show "$BATS_SUITE_TMPDIR/disk") && losetup -d "$device"
+}
+here_tcp6() { perl -MSocket -e 'socket(S, AF_INET6, SOCK_STREAM, 0) && bind(S, pack_sockaddr_in6(0, inet_pton(AF_INET6, "::1"))) or exit 1'; }
+here_fuse() {
+	# shellcheck disable=SC2046  # flags are words
+	[[ -w /dev/fuse ]] && command -v fusermount3 &&
+		cc -o "$BATS_SUITE_TMPDIR/fusedir" "$HOME_OF_TESTS/fusedir.c" $(pkg-config --cflags --libs fuse3)
+}
+here_packet() { perl "$HOME_OF_TESTS/fdset" 1:packet -- true | cat; }
+here_noasan() { [[ -z ${ASAN:-} ]]; }
+
+setup_suite() {
+	local name
+	HOME_OF_TESTS=$(cd "${BATS_TEST_DIRNAME:-$(dirname "${BASH_SOURCE[0]}")}" && pwd)
+	export XP_KNOWN='' XP_HERE=''
+	for name in $(compgen -A function here_); do
+		XP_KNOWN+=" ${name#here_}"
+		if (set +e; "$name") >/dev/null 2>&1; then XP_HERE+=" ${name#here_}"; fi
+	done
+	printf '# here:%s\n' "$XP_HERE" >&3
+
+	# Larger than the largest pipe, and no multiple of a page.
+	head -c $(((2 << 20) + 4321)) /dev/urandom >"$BATS_SUITE_TMPDIR/data"
+	head -c 20001 /dev/urandom >"$BATS_SUITE_TMPDIR/small"
+	# A terminal hands over lines, so what goes through one is text.
+	base64 "$BATS_SUITE_TMPDIR/small" >"$BATS_SUITE_TMPDIR/text"
+	chmod a-w "$BATS_SUITE_TMPDIR"/{data,small,text}
+}
