@@ -308,12 +308,13 @@ static void parse_count(struct argp_state *state, struct rule *rule, const char 
 static void parse_rule(struct argp_state *state, struct rule *rule, const char *text)
 {
 	char call[128], *error, *count, *flag;
+	size_t size = strlen(text) + 1;
 
 	*rule = (struct rule){ .text = text };
-	if (!strchr(text, '=') || strlen(text) >= sizeof(call))
+	if (!strchr(text, '=') || size > sizeof(call))
 		argp_error(state, "'%s' is no rule: CALL=ERRNO was expected, and -- before COMMAND",
 			   text);
-	strcpy(call, text);
+	memcpy(call, text, size);
 	error = strchr(call, '=');
 	*error++ = '\0';
 	count = strchr(call, '@');
@@ -380,8 +381,8 @@ static void add_rule(struct argp_state *state, struct options *options, const ch
 
 static int filter_rule(scmp_filter_ctx filter, const struct rule *rule)
 {
-	struct scmp_arg_cmp flag =
-		SCMP_CMP64(rule->arg, SCMP_CMP_MASKED_EQ, rule->mask, rule->value);
+	struct scmp_arg_cmp flag = SCMP_CMP64(rule->arg, SCMP_CMP_MASKED_EQ, rule->mask,
+					      rule->value);
 	uint32_t action = rule->first ? SCMP_ACT_NOTIFY : SCMP_ACT_ERRNO((uint32_t)rule->error);
 	int error = seccomp_rule_add_array(filter, action, rule->call, rule->mask ? 1 : 0, &flag);
 
