@@ -15,6 +15,7 @@ int main(int argc, char **argv)
 	resize(STDOUT_FILENO, size);
 	while ((got = must(read(STDIN_FILENO, buffer, room), "read")))
 		for (ssize_t put = 0; put < got;)
-			put += must(write(STDOUT_FILENO, buffer + put, (size_t)(got - put)), "write");
+			put += must(write(STDOUT_FILENO, buffer + put, (size_t)(got - put)),
+				    "write");
 	return 0;
 }

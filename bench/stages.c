@@ -3,7 +3,8 @@
  * stages [-n RUNS] COMMAND... - runs a pipeline RUNS times and says what it took.
  *
  * "|" joins two commands by a pipe, "~" by a TCP connection over loopback, "," runs them
- * side by side unjoined; "<FILE" and ">FILE" redirect the command they stand in. Prints
+ * side by side unjoined; "<FILE" and ">FILE" redirect the command they stand in, the
+ * latter in place. Prints
  * the seconds from the first fork to the last exit, over all runs, then each command's
  * peak resident set in KiB. One small process forks them all, so that a command's cost
  * is the same whoever it is compared with, and no shell is timed along with it.
@@ -64,8 +65,7 @@ static int parse(struct stage *stages, char **words)
 
 static void join_tcp(int ends[2])
 {
-	struct sockaddr_in any = { .sin_family = AF_INET,
-				   .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	struct sockaddr_in any = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
 	socklen_t room = sizeof(any);
 	int door = (int)must(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), "socket");
 
@@ -91,8 +91,7 @@ static _Noreturn void become(const struct stage *stage, int in, int out)
 	if (stage->in)
 		put((int)must(open(stage->in, O_RDONLY | O_CLOEXEC), stage->in), STDIN_FILENO);
 	if (stage->out)
-		put((int)must(open(stage->out, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600),
-			      stage->out),
+		put((int)must(open(stage->out, O_WRONLY | O_CREAT | O_CLOEXEC, 0600), stage->out),
 		    STDOUT_FILENO);
 	execvp(stage->command[0], stage->command);
 	die(stage->command[0]);
