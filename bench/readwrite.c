@@ -4,7 +4,7 @@
 
 int main(int argc, char **argv)
 {
-	size_t room = argc > 1 ? (size_t)number(argv[1]) : 128 * 1024;
+	size_t room = argc > 1 ? (size_t)number(argv[1]) : 131072;
 	long size = argc > 2 ? number(argv[2]) : 0;
 	char *buffer = aligned_alloc(4096, (room + 4095) & ~(size_t)4095);
 	ssize_t got;

@@ -22,10 +22,10 @@
 
 struct stage {
 	char **command;
-	char join; /* what ties it to the next one */
 	const char *in, *out;
-	pid_t pid;
 	long peak;
+	pid_t pid;
+	char join; /* what ties it to the next one */
 };
 
 static double now(void)
