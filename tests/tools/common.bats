@@ -3,7 +3,7 @@
 load helper
 
 # How each tool is called in earnest, leaving ./ran or ./out behind when it does run.
-declare -A EARNEST=(
+declare -gA EARNEST=(
 	[xsplice]="$SMALL out"
 	[xtee]=out
 	[xpipe]='-- touch ran'

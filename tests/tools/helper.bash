@@ -73,7 +73,8 @@ empty() {
 
 # lacks PATTERN FILE - FILE is there, and no line of it matches.
 lacks() {
-	[[ -e $2 ]] && ! grep -E -e "$1" "$2" || fail "$2 is missing, or has $1"
+	[[ -e $2 ]] || fail "$2 is missing"
+	if grep -E -e "$1" "$2"; then fail "$2 has $1"; fi
 }
 
 absent() {
@@ -165,7 +166,7 @@ listen() {
 feed() { DIRECTION=-U listen "$2" "OPEN:$1,rdonly"; }
 drain() { DIRECTION=-u listen "$2" "OPEN:$1,creat,trunc,wronly"; }
 
-TCP=TCP-LISTEN:0,bind=127.0.0.1
+TCP='TCP-LISTEN:0,bind=127.0.0.1'
 
 # mount_fuse - ./fuse shows ./behind through FUSE until the test ends.
 mount_fuse() {

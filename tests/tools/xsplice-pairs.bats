@@ -176,7 +176,8 @@ EVERYWHERE=(file append pipe fifo tcp unix null)
 
 @test "a /proc file takes what a file or a pipe holds" {
 	local via value=100
-	spawn cat < <(exec sleep 60)
+	fifo idle
+	spawn cat <&"$FD"
 	for via in "${VIAS[@]}"; do
 		echo $((++value)) >source
 		expect 0 xsplice --via="$via" source "/proc/$PID/oom_score_adj"
@@ -213,10 +214,10 @@ on_terminal() {
 	local via
 	mkfifo ready
 	for via in "${VIAS[@]}"; do
-		read -r <ready & 
+		read -r <ready &
 		on_terminal "xsplice --via=$via '$DATA'" >got </dev/null
 		cmp "$DATA" got
-		read -r <ready & 
+		read -r <ready &
 		on_terminal "cat '$DATA' | xsplice --via=$via" >got </dev/null
 		cmp "$DATA" got
 	done
@@ -226,7 +227,7 @@ on_terminal() {
 	requires script socat
 	mkfifo ready
 	feed "$DATA" "$TCP"
-	read -r <ready & 
+	read -r <ready &
 	on_terminal "xsplice tcp:127.0.0.1:$PORT" >got </dev/null
 	cmp "$DATA" got
 }

@@ -34,11 +34,11 @@ part() {
 
 @test "--length moves so much and no more" {
 	local n
-	for n in 0 1 4095 4096 4097 65537 1M; do
+	for n in 0 1 4095 4096 4097 65537 1048576; do
+		head -c $n "$DATA" >want
 		expect 0 xsplice --length=$n "$DATA" out
-		head -c "${n/M/MiB}" "$DATA" 2>/dev/null | cmp - out || head -c 1048576 "$DATA" | cmp - out
-		[[ $(stat -c %s out) == "${n/1M/1048576}" ]]
-		expect 0 xsplice -n $n "$DATA" | cmp - out
+		cmp want out
+		expect 0 xsplice -n $n "$DATA" | cmp - want
 	done
 }
 
@@ -62,11 +62,11 @@ part() {
 @test "--in-offset starts there, in every way" {
 	local via offset
 	for via in auto splice sendfile copy_file_range copy; do
-		for offset in 0 1 4096 1M 1000001 100M; do
+		for offset in 0 1 4096 1000001 100000000; do
+			part "$DATA" $offset 1G >want
 			expect 0 xsplice --via=$via --in-offset=$offset "$DATA" out
-			offset=${offset/M/*1048576}
-			part "$DATA" $((offset)) 1G | cmp - out
-			expect 0 xsplice --via=$via --in-offset=$((offset)) "$DATA" | cmp - out
+			cmp want out
+			expect 0 xsplice --via=$via --in-offset=$offset "$DATA" | cmp - want
 		done
 	done
 }
@@ -309,10 +309,4 @@ part() {
 		expect 1 xsplice file >>$to
 		cmp "$SMALL" file
 	done
-}
-
-@test "an empty file appended to itself is as harmless as with cat" {
-	: >file
-	expect 0 xsplice /dev/null /dev/null
-	[[ $(cat file >>file; echo $?) == 0 ]]
 }
