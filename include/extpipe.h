@@ -255,8 +255,8 @@ XP_API ssize_t xp_sendfile(int out, int in, loff_t *offset, size_t len) XP_MUST_
  *   and what read(2) and write(2) give for files: EDQUOT, EFBIG, EIO, ENOSPC.
  * Since: 0.1.0
  */
-XP_API ssize_t xp_copy_file_range(int in, loff_t *off_in, int out, loff_t *off_out,
-				  size_t len, unsigned flags) XP_MUST_CHECK;
+XP_API ssize_t xp_copy_file_range(int in, loff_t *off_in, int out, loff_t *off_out, size_t len,
+				  unsigned flags) XP_MUST_CHECK;
 
 /* ------------------------------------------------------------------- pipes */
 
@@ -402,19 +402,19 @@ struct xp_report {
 #define XP_TO_END UINT64_MAX
 
 struct xp_transfer {
-	int in, out;         /* descriptors */
-	loff_t *in_offset;   /* read here, bytes, advanced; NULL: its own position */
-	loff_t *out_offset;  /* write here, bytes, advanced; NULL: its own position */
-	uint64_t length;     /* bytes at most, or XP_TO_END; 0 moves nothing */
-	size_t chunk;        /* bytes a step at most; 0: as suits the way */
-	size_t pipe_size;    /* of a private pipe, bytes; 0: as suits */
-	enum xp_via via;     /* the way to try first; copying is the fallback */
-	unsigned flags;      /* XP_STABLE and so on */
+	int in, out;        /* descriptors */
+	loff_t *in_offset;  /* read here, bytes, advanced; NULL: its own position */
+	loff_t *out_offset; /* write here, bytes, advanced; NULL: its own position */
+	uint64_t length;    /* bytes at most, or XP_TO_END; 0 moves nothing */
+	size_t chunk;       /* bytes a step at most; 0: as suits the way */
+	size_t pipe_size;   /* of a private pipe, bytes; 0: as suits */
+	enum xp_via via;    /* the way to try first; copying is the fallback */
+	unsigned flags;     /* XP_STABLE and so on */
 	/* Called after each step and after each signal; not 0 stops. May be NULL. */
 	int (*progress)(const struct xp_report *report, void *arg);
 	/* Called once a decision. May be NULL. */
 	void (*decided)(const struct xp_decision *decision, void *arg);
-	void *arg;           /* handed to both */
+	void *arg; /* handed to both */
 };
 
 /*
@@ -470,7 +470,7 @@ struct xp_fanout {
 	void (*decided)(const struct xp_decision *decision, void *arg);
 	/* An output failed: 0 goes on without it, another value stops. NULL goes on. */
 	int (*failed)(unsigned output, int error, void *arg);
-	void *arg;                 /* handed to all three */
+	void *arg; /* handed to all three */
 };
 
 /*

@@ -144,7 +144,11 @@ static ssize_t copy_any(const struct copy *c)
 ssize_t copy_once(int in, loff_t *off_in, int out, loff_t *off_out, size_t len, bool nonblock)
 {
 	struct copy c = {
-		.in = in, .out = out, .off_in = off_in, .off_out = off_out, .nonblock = nonblock,
+		.in = in,
+		.out = out,
+		.off_in = off_in,
+		.off_out = off_out,
+		.nonblock = nonblock,
 		.len = len < COPY_BUFFER ? len : COPY_BUFFER,
 	};
 	ssize_t n;

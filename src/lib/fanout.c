@@ -245,10 +245,9 @@ static int decide_copying(struct fanout *f, enum xp_via from, int error, const c
 	f->flow.report->via = XP_VIA_COPY;
 	for (unsigned i = 0; i < f->job->count; i++)
 		f->job->outputs[i].via = XP_VIA_COPY;
-	return flow_decide(&f->flow, &(struct xp_decision){ .via = XP_VIA_COPY,
-							    .from = from,
-							    .error = error,
-							    .why = why });
+	return flow_decide(&f->flow,
+			   &(struct xp_decision){
+				   .via = XP_VIA_COPY, .from = from, .error = error, .why = why });
 }
 
 /* The round's first call gave @error: waits for what blocks it, or gives something up. */
@@ -416,14 +415,15 @@ static int choose_outputs(struct fanout *f)
 
 		b->sink.copying = refused;
 		output->via = refused ? XP_VIA_COPY : b->direct ? XP_VIA_TEE : XP_VIA_SPLICE;
-		error = flow_decide(&f->flow, &(struct xp_decision){
-				.via = output->via,
-				.from = refused ? XP_VIA_SPLICE : XP_VIA_AUTO,
-				.error = -refused,
-				.output = b->sink.number,
-				.why = refused ? "the output refuses splice" :
-				       b->direct ? "the output is a pipe" :
-				       "through a private pipe" });
+		error = flow_decide(
+			&f->flow,
+			&(struct xp_decision){ .via = output->via,
+					       .from = refused ? XP_VIA_SPLICE : XP_VIA_AUTO,
+					       .error = -refused,
+					       .output = b->sink.number,
+					       .why = refused   ? "the output refuses splice" :
+						      b->direct ? "the output is a pipe" :
+								  "through a private pipe" });
 	}
 	return error;
 }

@@ -11,8 +11,8 @@
 #include <string.h>
 
 #include "extpipe/uapi.h"
-#include "sys.h"
 #include "ret.h"
+#include "sys.h"
 
 /* What the probes share: two pipes and a memfd, made anew for each probe. */
 struct bench {

@@ -128,12 +128,11 @@ static int fall_back(struct flow *flow, struct sink *sink, int error)
 	if (*sink->bytes || !sys_refused(error))
 		return error;
 	sink->copying = true;
-	return flow_decide(flow, &(struct xp_decision){
-					 .via = XP_VIA_COPY,
-					 .from = XP_VIA_SPLICE,
-					 .error = -error,
-					 .output = sink->number,
-					 .why = "the output refuses splice" });
+	return flow_decide(flow, &(struct xp_decision){ .via = XP_VIA_COPY,
+							.from = XP_VIA_SPLICE,
+							.error = -error,
+							.output = sink->number,
+							.why = "the output refuses splice" });
 }
 
 static unsigned splice_flags(const struct flow *flow)

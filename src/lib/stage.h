@@ -19,7 +19,10 @@ struct stage {
 	size_t held; /* bytes inside */
 };
 
-#define STAGE_CLOSED { .rd = -1, .wr = -1 }
+#define STAGE_CLOSED \
+	{ \
+		.rd = -1, .wr = -1 \
+	}
 
 /* Opens a stage of @size bytes, or of what the limits allow below that. 0 or -errno. */
 int stage_open(struct stage *stage, size_t size);

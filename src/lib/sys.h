@@ -144,8 +144,7 @@ static inline long sys_keyctl(long operation, long a, long b, long c)
 /* The call is missing, denied, or not for these descriptors: another way may serve. */
 static inline bool sys_refused(ssize_t result)
 {
-	return result == -ENOSYS || result == -EPERM || result == -EINVAL ||
-	       result == -EOPNOTSUPP;
+	return result == -ENOSYS || result == -EPERM || result == -EINVAL || result == -EOPNOTSUPP;
 }
 
 static inline bool sys_is_pipe(int fd)

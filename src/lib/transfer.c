@@ -192,10 +192,9 @@ static int take(struct transfer *t, const struct way *way, enum xp_via from, int
 {
 	t->way = way;
 	t->flow.report->via = way->via;
-	return flow_decide(&t->flow, &(struct xp_decision){ .via = way->via,
-							    .from = from,
-							    .error = error,
-							    .why = why });
+	return flow_decide(
+		&t->flow,
+		&(struct xp_decision){ .via = way->via, .from = from, .error = error, .why = why });
 }
 
 /* Could what is in flight still change when the source is written to? */
@@ -258,7 +257,8 @@ static ssize_t step(struct transfer *t, size_t len)
 	ssize_t n = t->way->step(t, len);
 	int error;
 
-	if (n >= 0 || !sys_refused(n) || via == XP_VIA_COPY || t->flow.report->bytes || t->stage.held)
+	if (n >= 0 || !sys_refused(n) || via == XP_VIA_COPY || t->flow.report->bytes ||
+	    t->stage.held)
 		return n;
 	error = take(t, &ways[XP_VIA_COPY], via, (int)-n, "the kernel refuses it here");
 	t->flow.report->side = XP_SIDE_NONE;
@@ -280,7 +280,8 @@ static ssize_t confirm_end(struct transfer *t, size_t len)
 	if (n <= 0)
 		return n;
 	/* No fallback, so it cannot be refused: these bytes are beyond the other way's sight. */
-	return take(t, &ways[XP_VIA_COPY], XP_VIA_AUTO, 0, "the input's size cannot be trusted") ?: n;
+	return take(t, &ways[XP_VIA_COPY], XP_VIA_AUTO, 0, "the input's size cannot be trusted") ?:
+												   n;
 }
 
 static int run(struct transfer *t)

@@ -18,8 +18,8 @@ static const struct argp_option common_options[] = {
 	  "Say on standard error which way was chosen, and why", 0 },
 	{ "no-fallback", CLI_KEY_NO_FALLBACK, NULL, 0,
 	  "Exit with status 3 rather than fall back to another way", 0 },
-	{ "no-sandbox", CLI_KEY_NO_SANDBOX, NULL, 0,
-	  "Keep capabilities and load no seccomp filter", 0 },
+	{ "no-sandbox", CLI_KEY_NO_SANDBOX, NULL, 0, "Keep capabilities and load no seccomp filter",
+	  0 },
 	{ 0 },
 };
 
@@ -124,8 +124,8 @@ unsigned cli_number_option(struct argp_state *state, const char *option, const c
 {
 	uint64_t number = 0;
 
-	if (strspn(text, "0123456789") != strlen(text) || cli_size(text, &number) ||
-	    number < min || number > max)
+	if (strspn(text, "0123456789") != strlen(text) || cli_size(text, &number) || number < min ||
+	    number > max)
 		argp_error(state, "%s: '%s' is no number from %u to %u", option, text, min, max);
 	return (unsigned)number;
 }
@@ -185,7 +185,12 @@ int cli_finish(int status)
 /* The length of the valid UTF-8 sequence at @s, or 0 where there is none. */
 static size_t utf8_length(const unsigned char *s)
 {
-	size_t length = *s < 0x80 ? 1 : *s < 0xc2 ? 0 : *s < 0xe0 ? 2 : *s < 0xf0 ? 3 : *s < 0xf5 ? 4 : 0;
+	size_t length = *s < 0x80 ? 1 :
+			*s < 0xc2 ? 0 :
+			*s < 0xe0 ? 2 :
+			*s < 0xf0 ? 3 :
+			*s < 0xf5 ? 4 :
+				    0;
 
 	for (size_t i = 1; i < length; i++)
 		if ((s[i] & 0xc0) != 0x80)

@@ -33,7 +33,13 @@ struct cli_common {
 extern const struct argp cli_common_argp;
 
 /* Long options without a letter start here; a tool's own come after CLI_KEY_TOOL. */
-enum { CLI_KEY_STATS = 0x100, CLI_KEY_EXPLAIN, CLI_KEY_NO_FALLBACK, CLI_KEY_NO_SANDBOX, CLI_KEY_TOOL };
+enum {
+	CLI_KEY_STATS = 0x100,
+	CLI_KEY_EXPLAIN,
+	CLI_KEY_NO_FALLBACK,
+	CLI_KEY_NO_SANDBOX,
+	CLI_KEY_TOOL
+};
 
 /*
  * First call of every main(). Fills closed standard descriptors with ones that answer

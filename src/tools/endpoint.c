@@ -5,7 +5,6 @@
 #include <extpipe.h>
 #include <fcntl.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -63,7 +62,8 @@ static int open_fd(struct endpoint *end, const char *number)
 {
 	uint64_t fd;
 
-	if (strspn(number, "0123456789") != strlen(number) || cli_size(number, &fd) || fd > INT32_MAX)
+	if (strspn(number, "0123456789") != strlen(number) || cli_size(number, &fd) ||
+	    fd > INT32_MAX)
 		return usage(end, "no descriptor number");
 	return adopt(end, (int)fd);
 }
@@ -141,24 +141,24 @@ static int accept_one(struct endpoint *end, int listener)
 	return CLI_OK;
 }
 
-static void tell_port(int listener)
+/* The port of an internet address, -1 if there is none. */
+static int port_of(const struct sockaddr *address, socklen_t length)
 {
-	struct sockaddr_storage address;
-	socklen_t length = sizeof(address);
-	in_port_t port;
+	char port[8];
 
-	if (getsockname(listener, (struct sockaddr *)&address, &length))
-		return;
-	port = address.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&address)->sin6_port :
-					       ((struct sockaddr_in *)&address)->sin_port;
-	cli_say("listening on port %u", ntohs(port));
+	if (getnameinfo(address, length, NULL, 0, port, sizeof(port), NI_NUMERICSERV))
+		return -1;
+	return atoi(port);
 }
 
-static bool asks_for_any_port(const struct addrinfo *address)
+/* Port 0 asks for any, and whoever is to connect has to know which it became. */
+static void tell_port(int listener)
 {
-	if (address->ai_family == AF_INET6)
-		return !((struct sockaddr_in6 *)address->ai_addr)->sin6_port;
-	return !((struct sockaddr_in *)address->ai_addr)->sin_port;
+	struct sockaddr_storage address = { 0 };
+	socklen_t length = sizeof(address);
+
+	if (!getsockname(listener, (struct sockaddr *)&address, &length))
+		cli_say("listening on port %d", port_of((struct sockaddr *)&address, length));
 }
 
 static int open_tcp_listen(struct endpoint *end, const char *address)
@@ -170,11 +170,10 @@ static int open_tcp_listen(struct endpoint *end, const char *address)
 	if (status)
 		return status;
 	listener = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (listener < 0 ||
-	    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
+	if (listener < 0 || setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) ||
 	    bind(listener, found->ai_addr, found->ai_addrlen) || listen(listener, 1))
 		error = errno;
-	if (!error && asks_for_any_port(found))
+	if (!error && !port_of(found->ai_addr, found->ai_addrlen))
 		tell_port(listener);
 	freeaddrinfo(found);
 	if (!error)

@@ -97,8 +97,9 @@ static void show(struct meter *meter, const struct xp_report *report, bool in_pl
 
 	if (meter->total)
 		bar(tail, sizeof(tail), meter, report->bytes, seconds);
-	fprintf(stderr, "%s%s %s %s/s%s%s", in_place ? "\r" : "", human(bytes, (double)report->bytes),
-		clock_time(elapsed, seconds), human(speed, rate), tail, in_place ? "\033[K" : "\n");
+	fprintf(stderr, "%s%s %s %s/s%s%s", in_place ? "\r" : "",
+		human(bytes, (double)report->bytes), clock_time(elapsed, seconds),
+		human(speed, rate), tail, in_place ? "\033[K" : "\n");
 	fflush(stderr);
 	meter->drawn = in_place;
 	meter->shown = seconds;
@@ -162,7 +163,8 @@ static void stats_text(const struct meter *meter, const struct xp_report *report
 static void stats_json(const struct meter *meter, const struct xp_report *report,
 		       void (*more)(void *arg), void *arg)
 {
-	fprintf(stderr, "{\"tool\":\"%s\",\"bytes\":%llu,\"seconds\":%.6f,\"method\":\"%s\",\"fallback\":",
+	fprintf(stderr,
+		"{\"tool\":\"%s\",\"bytes\":%llu,\"seconds\":%.6f,\"method\":\"%s\",\"fallback\":",
 		program_invocation_short_name, (unsigned long long)report->bytes,
 		meter_seconds(meter), xp_via_name(report->via));
 	if (meter->fallback[0])

@@ -12,12 +12,12 @@
 
 struct meter {
 	const struct cli_common *common;
-	uint64_t total;         /* bytes expected, 0 where nobody knows */
+	uint64_t total; /* bytes expected, 0 where nobody knows */
 	struct timespec start;
-	double shown;           /* when progress was last shown, seconds after start */
-	bool terminal;          /* standard error is one: redraw in place */
-	bool drawn;             /* a line stands there that has to be ended */
-	char fallback[160];     /* why a way was given up, "" if none was */
+	double shown;       /* when progress was last shown, seconds after start */
+	bool terminal;      /* standard error is one: redraw in place */
+	bool drawn;         /* a line stands there that has to be ended */
+	char fallback[160]; /* why a way was given up, "" if none was */
 };
 
 /* Starts the clock; @total in bytes or 0. */
@@ -39,7 +39,7 @@ void meter_clear(struct meter *meter);
  * --stats at the end. @more writes further members of the JSON object, each after a comma;
  * it may be NULL.
  */
-void meter_stats(struct meter *meter, const struct xp_report *report,
-		 void (*more)(void *arg), void *arg);
+void meter_stats(struct meter *meter, const struct xp_report *report, void (*more)(void *arg),
+		 void *arg);
 
 #endif

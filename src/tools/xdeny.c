@@ -381,8 +381,8 @@ static void add_rule(struct argp_state *state, struct options *options, const ch
 
 static int filter_rule(scmp_filter_ctx filter, const struct rule *rule)
 {
-	struct scmp_arg_cmp flag =
-		SCMP_CMP64(rule->arg, SCMP_CMP_MASKED_EQ, rule->mask, rule->value);
+	struct scmp_arg_cmp flag = SCMP_CMP64(rule->arg, SCMP_CMP_MASKED_EQ, rule->mask,
+					      rule->value);
 	uint32_t action = rule->first ? SCMP_ACT_NOTIFY : SCMP_ACT_ERRNO((uint32_t)rule->error);
 	int error = seccomp_rule_add_array(filter, action, rule->call, rule->mask ? 1 : 0, &flag);
 

@@ -53,15 +53,15 @@ struct xsplice {
 static const struct argp_option options[] = {
 	{ "length", 'n', "SIZE", 0, "Move SIZE bytes at most", 0 },
 	{ "in-offset", KEY_IN_OFFSET, "SIZE", 0, "Read from this offset", 0 },
-	{ "out-offset", KEY_OUT_OFFSET, "SIZE", 0, "Write at this offset; DEST is not truncated", 0 },
+	{ "out-offset", KEY_OUT_OFFSET, "SIZE", 0, "Write at this offset; DEST is not truncated",
+	  0 },
 	{ "append", KEY_APPEND, NULL, 0, "Append to DEST", 0 },
 	{ "no-truncate", KEY_NO_TRUNCATE, NULL, 0, "Overwrite DEST without truncating it", 0 },
 	{ "chunk", KEY_CHUNK, "SIZE", 0, "Move SIZE bytes a step at most", 0 },
 	{ "pipe-size", KEY_PIPE_SIZE, "SIZE", 0, "Give the pipes in use this capacity", 0 },
 	{ "via", KEY_VIA, "auto|splice|sendfile|copy_file_range|copy", 0,
 	  "Try this way first; copying is the fallback", 0 },
-	{ "stable", KEY_STABLE, NULL, 0,
-	  "Let no later write to SOURCE change what arrives", 0 },
+	{ "stable", KEY_STABLE, NULL, 0, "Let no later write to SOURCE change what arrives", 0 },
 	{ "more", KEY_MORE, NULL, 0, "Tell the kernel that more follows (SPLICE_F_MORE)", 0 },
 	{ "move", KEY_MOVE, NULL, 0, "Ask to move pages (SPLICE_F_MOVE)", 0 },
 	{ "nonblock", KEY_NONBLOCK, NULL, 0, "Exit with status 4 rather than wait", 0 },
@@ -72,8 +72,8 @@ static const struct argp_option options[] = {
 };
 
 /* Words of --via and what they mean, in one order. */
-static const char *const via_words[] = { "auto", "splice", "sendfile", "copy_file_range", "copy",
-					 NULL };
+static const char *const via_words[] = { "auto", "splice", "sendfile", "copy_file_range",
+					 "copy", NULL };
 static const enum xp_via via_values[] = { XP_VIA_AUTO, XP_VIA_SPLICE, XP_VIA_SENDFILE,
 					  XP_VIA_COPY_FILE_RANGE, XP_VIA_COPY };
 
@@ -280,8 +280,8 @@ static int on_progress(const struct xp_report *report, void *arg)
 	struct xsplice *x = arg;
 	int stop = meter_tick(&x->meter, report);
 
-	while (x->rate && !stop && (double)report->bytes / (double)x->rate >
-					   meter_seconds(&x->meter)) {
+	while (x->rate && !stop &&
+	       (double)report->bytes / (double)x->rate > meter_seconds(&x->meter)) {
 		keep_rate(x, report->bytes);
 		stop = meter_tick(&x->meter, report);
 	}

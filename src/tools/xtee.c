@@ -27,10 +27,10 @@ struct xtee {
 	char **dests;
 	unsigned dest_count;
 	struct endpoint in;
-	struct endpoint *ends;      /* the outputs that could be opened */
-	struct xp_output *outputs;  /* the same, for the library */
+	struct endpoint *ends;     /* the outputs that could be opened */
+	struct xp_output *outputs; /* the same, for the library */
 	unsigned count;
-	int status;                 /* CLI_FAILED once an output failed */
+	int status; /* CLI_FAILED once an output failed */
 	struct meter meter;
 };
 
@@ -39,7 +39,8 @@ static const struct argp_option options[] = {
 	{ "ignore-interrupts", 'i', NULL, 0, "Ignore SIGINT", 0 },
 	{ NULL, 'p', NULL, 0,
 	  "Go on when a reader goes away, noticing it while idle; short for "
-	  "--output-error=warn-nopipe", 0 },
+	  "--output-error=warn-nopipe",
+	  0 },
 	{ "output-error", KEY_OUTPUT_ERROR, "warn|warn-nopipe|exit|exit-nopipe",
 	  OPTION_ARG_OPTIONAL, "What to do when an output fails (warn-nopipe)", 0 },
 	{ "no-stdout", KEY_NO_STDOUT, NULL, 0, "Leave standard output out", 0 },
@@ -252,8 +253,7 @@ static int fanout(struct xtee *x)
 		.outputs = x->outputs,
 		.pipe_size = x->pipe_size,
 		.via = x->via,
-		.flags = (x->common.no_fallback ? XP_NO_FALLBACK : 0) |
-			 (x->peek ? XP_PEEK : 0) |
+		.flags = (x->common.no_fallback ? XP_NO_FALLBACK : 0) | (x->peek ? XP_PEEK : 0) |
 			 (x->mode != MODE_SIGPIPE ? XP_WATCH_OUTPUTS : 0),
 		.progress = on_progress,
 		.decided = on_decision,
@@ -299,6 +299,8 @@ static int run(struct xtee *x)
 		if (!x->outputs[i].error && closed)
 			x->status = closed;
 	}
+	free(x->outputs);
+	free(x->ends);
 	return status ? status : x->status;
 }
 

@@ -9,7 +9,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit 99
 # shellcheck disable=SC2034 # for the script that sources this
 build=${BUILD:-build}
 # shellcheck disable=SC2034
-tools='xprobe xsplice xtee xpipe xdeny'
+tools=$(sed -n 's|^TOOLS *:= *||p' GNUmakefile)
 tap_count=0
 tap_failed=0
 scratch=$(mktemp -d) || exit 99

@@ -19,7 +19,7 @@ static int tap_count, tap_failures;
 #define ok(condition, ...) tap_result(condition, __FILE__, __LINE__, __VA_ARGS__)
 
 __attribute__((format(printf, 4, 5))) static inline bool tap_result(bool passed, const char *file,
-								   int line, const char *name, ...)
+								    int line, const char *name, ...)
 {
 	char text[256];
 	__builtin_va_list args;
@@ -120,8 +120,8 @@ static inline bool tap_same(int a, off_t a_at, int b, off_t b_at, size_t len)
 	bool same;
 
 	must(x && y);
-	same = pread(a, x, len, a_at) == (ssize_t)len && pread(b, y, len + 1, b_at) == (ssize_t)len &&
-	       !memcmp(x, y, len);
+	same = pread(a, x, len, a_at) == (ssize_t)len &&
+	       pread(b, y, len + 1, b_at) == (ssize_t)len && !memcmp(x, y, len);
 	free(x);
 	free(y);
 	return same;

@@ -11,7 +11,16 @@
 #define LEN 500000
 #define MANY 12
 
-enum output_kind { TO_PIPE, TO_SLOW_PIPE, TO_TINY_PIPE, TO_FILE, TO_APPEND, TO_SOCKET, TO_NULL, KINDS };
+enum output_kind {
+	TO_PIPE,
+	TO_SLOW_PIPE,
+	TO_TINY_PIPE,
+	TO_FILE,
+	TO_APPEND,
+	TO_SOCKET,
+	TO_NULL,
+	KINDS
+};
 
 struct receiver {
 	enum output_kind kind;
@@ -138,7 +147,8 @@ static void fan(const char *name, bool from_pipe, size_t in_size, enum xp_via vi
 			printf("# output %u of kind %u differs\n", i, kinds[i]);
 	}
 	ok(all && !result && report.bytes == LEN && !report.in_flight, "%s: %s by %s from a %s",
-	   where, name, xp_via_name(via), from_pipe ? in_size > 65536 ? "large pipe" : "pipe" : "file");
+	   where, name, xp_via_name(via),
+	   from_pipe ? in_size > 65536 ? "large pipe" : "pipe" : "file");
 	close(source);
 }
 
@@ -190,8 +200,11 @@ static void test_failures(void)
 		struct xp_output outputs[] = { { .fd = open("/dev/full", O_WRONLY) },
 					       { .fd = got },
 					       { .fd = 0 } };
-		struct xp_fanout job = { .in = source, .count = 3, .outputs = outputs,
-					 .via = vias[v], .failed = on_failure };
+		struct xp_fanout job = { .in = source,
+					 .count = 3,
+					 .outputs = outputs,
+					 .via = vias[v],
+					 .failed = on_failure };
 		struct xp_report r;
 
 		must(!pipe(dead) && got >= 0 && outputs[0].fd >= 0);
@@ -205,7 +218,8 @@ static void test_failures(void)
 		must(!lseek(source, 0, SEEK_SET));
 		job.arg = &job;
 		outputs[0].error = outputs[1].error = outputs[2].error = 0;
-		ok(xp_fanout(&job, &r) == -1 && errno == ECANCELED, "the caller stops at a failure");
+		ok(xp_fanout(&job, &r) == -1 && errno == ECANCELED,
+		   "the caller stops at a failure");
 		close(outputs[0].fd);
 		close(dead[1]);
 		close(got);
@@ -218,8 +232,9 @@ static void test_idle_death(void)
 {
 	int in[2], out[2], status;
 	struct xp_output output = { 0 };
-	struct xp_fanout job = { .count = 1, .outputs = &output, .flags = XP_WATCH_OUTPUTS,
-				 .failed = on_failure };
+	struct xp_fanout job = {
+		.count = 1, .outputs = &output, .flags = XP_WATCH_OUTPUTS, .failed = on_failure
+	};
 	struct xp_report r;
 	pid_t child;
 

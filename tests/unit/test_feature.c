@@ -32,9 +32,10 @@ static void test_bounds(void)
 	struct xp_feature answer;
 
 	errno = 0;
-	ok(xp_feature(XP_FEATURE_COUNT, &answer) == -1 && errno == EINVAL, "no such feature: EINVAL");
+	ok(xp_feature(XP_FEATURE_COUNT, &answer) == -1 && errno == EINVAL,
+	   "no such feature: EINVAL");
 	errno = 0;
-	ok(xp_feature((enum xp_feature_id)-1, &answer) == -1 && errno == EINVAL, "-1: EINVAL");
+	ok(xp_feature((enum xp_feature_id) - 1, &answer) == -1 && errno == EINVAL, "-1: EINVAL");
 	ok(ask(XP_FEATURE_PIPE_SIZE).limit >= 65536, "a pipe may have 64 KiB at least");
 	ok(ask(XP_FEATURE_PACKET_PIPE).limit == 4096, "a packet is up to PIPE_BUF");
 }
@@ -62,7 +63,8 @@ static void body_denied(void)
 static void body_no_memfd(void)
 {
 	decided_by(XP_FEATURE_SPLICE, XP_NATIVE, 0);
-	ok(ask(XP_FEATURE_SENDFILE).support != XP_NATIVE, "without a file sendfile is not vouched for");
+	ok(ask(XP_FEATURE_SENDFILE).support != XP_NATIVE,
+	   "without a file sendfile is not vouched for");
 }
 
 static void *ask_all(void *arg)
@@ -89,9 +91,12 @@ int main(void)
 	static const denial none[] = { { -1, 0 } };
 	static const denial no_memfd[] = { { SCMP_SYS(memfd_create), ENOSYS }, { -1, 0 } };
 	static const denial denied[] = {
-		{ SCMP_SYS(splice), EPERM },	 { SCMP_SYS(tee), EPERM },
-		{ SCMP_SYS(vmsplice), ENOSYS },	 { SCMP_SYS(sendfile), EINVAL },
-		{ SCMP_SYS(copy_file_range), EOPNOTSUPP }, { -1, 0 },
+		{ SCMP_SYS(splice), EPERM },
+		{ SCMP_SYS(tee), EPERM },
+		{ SCMP_SYS(vmsplice), ENOSYS },
+		{ SCMP_SYS(sendfile), EINVAL },
+		{ SCMP_SYS(copy_file_range), EOPNOTSUPP },
+		{ -1, 0 },
 	};
 
 	tap_denied(denied, body_denied);

@@ -122,8 +122,10 @@ static void test_pairs(void)
 		for (enum kind out = 0; out < KINDS; out++) {
 			for (size_t v = 0; v < sizeof(vias) / sizeof(vias[0]); v++) {
 				struct ends e = open_ends(in, out);
-				struct xp_transfer job = { .in = e.in, .out = e.out,
-							   .length = XP_TO_END, .via = vias[v] };
+				struct xp_transfer job = { .in = e.in,
+							   .out = e.out,
+							   .length = XP_TO_END,
+							   .via = vias[v] };
 				struct xp_report r;
 				int result = xp_transfer(&job, &r);
 
@@ -140,8 +142,12 @@ static void test_length_and_offsets(void)
 {
 	int in = tap_file(LEN), out = memfd_create("out", 0);
 	loff_t from = 1000, to = 50;
-	struct xp_transfer job = { .in = in, .out = out, .in_offset = &from, .out_offset = &to,
-				   .length = 5000, .chunk = 700 };
+	struct xp_transfer job = { .in = in,
+				   .out = out,
+				   .in_offset = &from,
+				   .out_offset = &to,
+				   .length = 5000,
+				   .chunk = 700 };
 	struct xp_report r;
 
 	for (enum xp_via via = XP_VIA_AUTO; via <= XP_VIA_COPY; via++) {
@@ -249,14 +255,23 @@ static void test_callbacks(void)
 	uint64_t limit = 5000;
 
 	must(out >= 0);
-	ok(xp_transfer(&(struct xp_transfer){ .in = in, .out = out, .length = XP_TO_END,
-					      .chunk = 1000, .progress = stop_after, .arg = &limit },
-		       &r) == -1 && errno == ECANCELED && r.bytes == 5000 && r.side == XP_SIDE_NONE,
+	ok(xp_transfer(&(struct xp_transfer){ .in = in,
+					      .out = out,
+					      .length = XP_TO_END,
+					      .chunk = 1000,
+					      .progress = stop_after,
+					      .arg = &limit },
+		       &r) == -1 &&
+		   errno == ECANCELED && r.bytes == 5000 && r.side == XP_SIDE_NONE,
 	   "the caller stops it after 5000 bytes");
 	must(!fcntl(out, F_SETFL, O_APPEND));
-	ok(!xp_transfer(&(struct xp_transfer){ .in = in, .out = out, .length = XP_TO_END,
-					       .decided = count_decision, .arg = &decision },
-			&r) && decision.via == XP_VIA_COPY && decision.from == XP_VIA_SPLICE &&
+	ok(!xp_transfer(&(struct xp_transfer){ .in = in,
+					       .out = out,
+					       .length = XP_TO_END,
+					       .decided = count_decision,
+					       .arg = &decision },
+			&r) &&
+		   decision.via == XP_VIA_COPY && decision.from == XP_VIA_SPLICE &&
 		   decision.error == EINVAL && decision.why && r.via == XP_VIA_COPY,
 	   "an append-mode output is a decision for copying");
 	ok(tap_same(in, 0, out, 0, LEN), "and what was left arrives");
@@ -275,8 +290,11 @@ static void test_stable(void)
 		bool old;
 
 		must(got >= 0 && !pipe(p) && !xp_feature(XP_FEATURE_SPLICE_SHARES, &shares));
-		must(!xp_transfer(&(struct xp_transfer){ .in = in, .out = p[1], .length = XP_TO_END,
-							 .flags = stable ? XP_STABLE : 0 }, &r));
+		must(!xp_transfer(&(struct xp_transfer){ .in = in,
+							 .out = p[1],
+							 .length = XP_TO_END,
+							 .flags = stable ? XP_STABLE : 0 },
+				  &r));
 		memset(page, 'Z', sizeof(page));
 		must(pwrite(in, page, sizeof(page), 0) == sizeof(page));
 		must(read(p[0], page, sizeof(page)) == sizeof(page));
@@ -303,7 +321,8 @@ static void test_nonblocking(void)
 		struct xp_report r;
 
 		must(!fcntl(e.in, F_SETFL, O_NONBLOCK) && !fcntl(e.out, F_SETFL, O_NONBLOCK));
-		must(!xp_transfer(&(struct xp_transfer){ .in = e.in, .out = e.out,
+		must(!xp_transfer(&(struct xp_transfer){ .in = e.in,
+							 .out = e.out,
 							 .length = XP_TO_END,
 							 .via = via ? XP_VIA_COPY : XP_VIA_AUTO },
 				  &r));
@@ -317,8 +336,8 @@ static void test_nonblocking(void)
 int main(void)
 {
 	static const int errors[] = { ENOSYS, EPERM, EINVAL };
-	static const int calls[] = { SCMP_SYS(splice), SCMP_SYS(sendfile), SCMP_SYS(copy_file_range),
-				     SCMP_SYS(pipe2), SCMP_SYS(tee) };
+	static const int calls[] = { SCMP_SYS(splice), SCMP_SYS(sendfile),
+				     SCMP_SYS(copy_file_range), SCMP_SYS(pipe2), SCMP_SYS(tee) };
 
 	everything();
 	test_errors();

@@ -36,7 +36,8 @@ static void splice_file_to_pipe(void)
 	must(!pipe(p) && fcntl(p[1], F_SETPIPE_SZ, 1 << 20) > 0);
 	while ((n = xp_splice(file, &at, p[1], NULL, LEN, 0)) > 0)
 		total += n;
-	ok(!n && total == LEN - 5 && at == LEN, "%s: splice reads at an offset and advances it", where);
+	ok(!n && total == LEN - 5 && at == LEN, "%s: splice reads at an offset and advances it",
+	   where);
 	ok(!lseek(file, 0, SEEK_CUR), "%s: and leaves the file's own position", where);
 	close(p[1]);
 	out = collect(p[0]);
@@ -87,7 +88,8 @@ static void splice_errors(void)
 	ok(fails(xp_splice(file, NULL, file, NULL, 1, 0), EINVAL), "%s: no pipe", where);
 	ok(fails(xp_splice(p[0], NULL, p[1], NULL, 1, 0), EINVAL), "%s: one pipe twice", where);
 	must(write(p[1], "x", 1) == 1);
-	ok(fails(xp_splice(p[0], &at, q[1], NULL, 1, 0), ESPIPE), "%s: an offset for a pipe", where);
+	ok(fails(xp_splice(p[0], &at, q[1], NULL, 1, 0), ESPIPE), "%s: an offset for a pipe",
+	   where);
 	ok(fails(xp_splice(q[0], NULL, p[1], NULL, 1, SPLICE_F_NONBLOCK), EAGAIN),
 	   "%s: an empty pipe would block", where);
 	close(q[0]);
@@ -151,7 +153,8 @@ static void vmsplice_both_ways(void)
 	int p[2], file = tap_file(1);
 
 	must(!pipe(p));
-	ok(xp_vmsplice(p[1], &out, 1, SPLICE_F_NONBLOCK) == sizeof(text), "%s: memory to pipe", where);
+	ok(xp_vmsplice(p[1], &out, 1, SPLICE_F_NONBLOCK) == sizeof(text), "%s: memory to pipe",
+	   where);
 	ok(xp_vmsplice(p[0], &in, 1, 0) == sizeof(text) && !strcmp(back, text),
 	   "%s: pipe to memory", where);
 	ok(fails(xp_vmsplice(p[0], &in, 1, SPLICE_F_NONBLOCK), EAGAIN), "%s: an empty pipe", where);
@@ -179,7 +182,8 @@ static void test_tee(void)
 	char buffer[8];
 
 	must(!pipe(p) && !pipe(q) && write(p[1], "abc", 3) == 3);
-	ok(xp_tee(p[0], q[1], 8, 0) == 3 && xp_tee(p[0], q[1], 8, 0) == 3, "tee duplicates the head");
+	ok(xp_tee(p[0], q[1], 8, 0) == 3 && xp_tee(p[0], q[1], 8, 0) == 3,
+	   "tee duplicates the head");
 	ok(read(q[0], buffer, 8) == 6 && !memcmp(buffer, "abcabc", 6), "twice, if called twice");
 	ok(fails(xp_tee(p[0], p[1], 8, 0), EINVAL), "tee of one pipe");
 	close(p[0]);
@@ -197,12 +201,16 @@ int main(void)
 	test_tee();
 	for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++) {
 		int e = errors[i];
-		const denial refused[] = { { SCMP_SYS(splice), e },   { SCMP_SYS(vmsplice), e },
-					   { SCMP_SYS(sendfile), e }, { SCMP_SYS(copy_file_range), e },
+		const denial refused[] = { { SCMP_SYS(splice), e },
+					   { SCMP_SYS(vmsplice), e },
+					   { SCMP_SYS(sendfile), e },
+					   { SCMP_SYS(copy_file_range), e },
 					   { -1, 0 } };
-		const denial no_tee[] = { { SCMP_SYS(splice), e },   { SCMP_SYS(vmsplice), e },
-					  { SCMP_SYS(sendfile), e }, { SCMP_SYS(copy_file_range), e },
-					  { SCMP_SYS(tee), e },	     { -1, 0 } };
+		const denial no_tee[] = {
+			{ SCMP_SYS(splice), e },   { SCMP_SYS(vmsplice), e },
+			{ SCMP_SYS(sendfile), e }, { SCMP_SYS(copy_file_range), e },
+			{ SCMP_SYS(tee), e },      { -1, 0 }
+		};
 
 		where = strerrorname_np(e);
 		tap_denied(refused, all);
