@@ -37,7 +37,7 @@ int endpoint_failed(const struct endpoint *end, int error)
 
 static int usage(const struct endpoint *end, const char *cause)
 {
-	cli_say("%s '%s': %s", endpoint_verb(end), end->name, cause);
+	cli_complain(endpoint_verb(end), end->name, cause);
 	return CLI_USAGE;
 }
 
@@ -62,12 +62,7 @@ static int adopt(struct endpoint *end, int fd)
 
 static int open_standard(struct endpoint *end)
 {
-	if (end->side == ENDPOINT_READ) {
-		end->name = "standard input";
-		return adopt(end, STDIN_FILENO);
-	}
-	end->name = "standard output";
-	return adopt(end, STDOUT_FILENO);
+	return adopt(end, end->side == ENDPOINT_READ ? STDIN_FILENO : STDOUT_FILENO);
 }
 
 static int open_fd(struct endpoint *end, const char *number)
@@ -101,6 +96,8 @@ static int open_path(struct endpoint *end, const char *path, bool append)
 static int split_address(char *text, bool any_host, char **host, char **port)
 {
 	char *colon = strrchr(text, ':');
+	uint64_t number;
+	bool numeric;
 
 	*host = NULL;
 	*port = colon ? colon + 1 : text;
@@ -114,7 +111,11 @@ static int split_address(char *text, bool any_host, char **host, char **port)
 			return -1; /* an IPv6 address without brackets */
 		}
 	}
-	return !**port || (*host && !**host) || (!*host && !any_host) ? -1 : 0;
+	if (!**port || (*host && !**host) || (!*host && !any_host))
+		return -1;
+	/* getaddrinfo(3) takes the lower 16 bits of any number. */
+	numeric = strspn(*port, "0123456789") == strlen(*port);
+	return numeric && (cli_size(*port, &number) || number > UINT16_MAX) ? -1 : 0;
 }
 
 static int resolve(const struct endpoint *end, const char *address, bool listening,
@@ -136,8 +137,8 @@ static int resolve(const struct endpoint *end, const char *address, bool listeni
 	free(copy);
 	if (!error)
 		return CLI_OK;
-	cli_say("%s '%s': %s", endpoint_verb(end), end->name,
-		error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
+	cli_complain(endpoint_verb(end), end->name,
+		     error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
 	return CLI_FAILED;
 }
 

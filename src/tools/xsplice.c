@@ -245,7 +245,7 @@ static int open_dest(struct xsplice *x)
 	if (status)
 		return status;
 	if (feeds_itself(x)) {
-		cli_say("writing '%s': input file is output file", x->out.name);
+		cli_complain("writing", x->out.name, "input file is output file");
 		return CLI_FAILED;
 	}
 	if (x->append || x->no_truncate || x->out_offset != NO_OFFSET)
@@ -314,7 +314,7 @@ static int explain_failure(struct xsplice *x, const struct xp_report *report)
 	case EOPNOTSUPP:
 		if (!(x->flags & XP_NO_FALLBACK) || !x->meter.fallback[0])
 			break;
-		cli_say("writing '%s': no fallback allowed: %s", x->out.name, x->meter.fallback);
+		cli_complain("writing", x->out.name, x->meter.fallback);
 		return CLI_UNSUPPORTED;
 	case EAGAIN:
 		return would_block(end);
@@ -393,7 +393,7 @@ static int once(struct xsplice *x)
 	}
 	if (errno == EAGAIN)
 		return would_block(poll(&input, 1, 0) ? &x->out : &x->in);
-	cli_say("moving '%s' to '%s': %s", x->in.name, x->out.name, strerror(errno));
+	cli_error("moving to", x->out.name, errno);
 	return errno == ENOSYS || errno == EINVAL || errno == EPERM || errno == EOPNOTSUPP ?
 		       CLI_UNSUPPORTED :
 		       CLI_FAILED;

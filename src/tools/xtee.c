@@ -140,7 +140,7 @@ static int open_output(struct xtee *x, const char *text)
 	end->side = ENDPOINT_WRITE;
 	status = endpoint_open(end, text, x->append);
 	if (!status && endpoint_same(&x->in, end)) {
-		cli_say("writing '%s': input file is output file", end->name);
+		cli_complain("writing", end->name, "input file is output file");
 		status = CLI_FAILED;
 	}
 	if (!status && !x->append)
@@ -212,11 +212,10 @@ static int explain_failure(struct xtee *x, const struct xp_report *report)
 	case ECANCELED:
 		return CLI_FAILED; /* a signal, or an output that said so already */
 	case EOPNOTSUPP:
-		cli_say("reading '%s': no fallback %s: %s", x->in.name,
-			x->peek ? "possible" : "allowed", x->meter.fallback);
+		cli_complain("reading", x->in.name, x->meter.fallback);
 		return CLI_UNSUPPORTED;
 	case ENOBUFS:
-		cli_say("reading '%s': more is queued than a private pipe may hold", x->in.name);
+		cli_complain("reading", x->in.name, "more is queued than a private pipe may hold");
 		return CLI_FAILED;
 	default:
 		return endpoint_failed(&x->in, report->error);
@@ -277,7 +276,7 @@ static int check_input(struct xtee *x)
 
 	if (status || !x->peek || !xp_pipe_info(x->in.fd, &info))
 		return status;
-	cli_say("reading '%s': no pipe, so nothing can be peeked at", x->in.name);
+	cli_complain("reading", x->in.name, "no pipe, so nothing can be peeked at");
 	return CLI_FAILED;
 }
 
