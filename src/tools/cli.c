@@ -70,7 +70,7 @@ static void check_stdout(void)
 		return;
 	if (!failed && !pending && errno == EBADF)
 		return;
-	cli_error("writing", "-", errno);
+	cli_error("writing", "standard output", errno);
 	_exit(CLI_FAILED);
 }
 

@@ -62,7 +62,12 @@ static int adopt(struct endpoint *end, int fd)
 
 static int open_standard(struct endpoint *end)
 {
-	return adopt(end, end->side == ENDPOINT_READ ? STDIN_FILENO : STDOUT_FILENO);
+	if (end->side == ENDPOINT_READ) {
+		end->name = "standard input";
+		return adopt(end, STDIN_FILENO);
+	}
+	end->name = "standard output";
+	return adopt(end, STDOUT_FILENO);
 }
 
 static int open_fd(struct endpoint *end, const char *number)
@@ -346,20 +351,15 @@ bool endpoint_same(const struct endpoint *a, const struct endpoint *b)
 	       x.st_ino == y.st_ino;
 }
 
-int endpoint_size_pipe(const struct endpoint *end, size_t size)
+void endpoint_size_pipe(const struct endpoint *end, size_t size, bool explain)
 {
 	struct xp_pipe_info info;
 
-	if (xp_pipe_info(end->fd, &info))
-		return CLI_OK; /* no pipe */
-	if (size && xp_pipe_set_size(end->fd, size) < 0) {
-		cli_error("setting the pipe size of", end->name, errno);
-		return CLI_FAILED;
-	}
-	/* A size that somebody chose stays; so does one that the limits forbid to change. */
-	if (!size && info.size == DEFAULT_PIPE)
-		xp_pipe_set_size(end->fd, LARGE_PIPE);
-	return CLI_OK;
+	/* A size that somebody chose before stays. */
+	if (xp_pipe_info(end->fd, &info) || (!size && info.size != DEFAULT_PIPE))
+		return;
+	if (xp_pipe_set_size(end->fd, size ? size : LARGE_PIPE) < 0 && explain)
+		cli_error("resizing the pipe at", end->name, errno);
 }
 
 int endpoint_close(struct endpoint *end)

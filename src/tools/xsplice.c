@@ -384,11 +384,17 @@ static ssize_t one_call(struct xsplice *x, size_t length)
 static int once(struct xsplice *x)
 {
 	struct pollfd input = { .fd = x->in.fd, .events = POLLIN };
+	struct xp_report report = { .calls = 1, .via = x->via ?: XP_VIA_SPLICE };
 	size_t chunk = x->chunk ? x->chunk : 0x7ffff000;
-	ssize_t n = one_call(x, x->length < chunk ? (size_t)x->length : chunk);
+	ssize_t n;
+
+	meter_start(&x->meter, &x->common, expected(x));
+	n = one_call(x, x->length < chunk ? (size_t)x->length : chunk);
 
 	if (n >= 0) {
 		fprintf(stderr, "%zd bytes\n", n);
+		report.bytes = (uint64_t)n;
+		meter_stats(&x->meter, &report, NULL, NULL);
 		return CLI_OK;
 	}
 	if (errno == EAGAIN)
@@ -405,14 +411,14 @@ static int run(struct xsplice *x)
 
 	if (!status)
 		status = open_dest(x);
-	if (!status)
-		status = endpoint_size_pipe(&x->in, x->pipe_size);
-	if (!status)
-		status = endpoint_size_pipe(&x->out, x->pipe_size);
-	if (!status)
-		status = sandbox_enter(&x->common);
+	if (status)
+		goto out;
+	endpoint_size_pipe(&x->in, x->pipe_size, x->common.explain);
+	endpoint_size_pipe(&x->out, x->pipe_size, x->common.explain);
+	status = sandbox_enter(&x->common);
 	if (!status)
 		status = x->once ? once(x) : transfer(x);
+out:
 	closed = endpoint_close(&x->out);
 	return status ? status : closed;
 }

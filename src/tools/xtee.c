@@ -145,10 +145,9 @@ static int open_output(struct xtee *x, const char *text)
 	}
 	if (!status && !x->append)
 		status = endpoint_truncate(end);
-	if (!status)
-		status = endpoint_size_pipe(end, x->pipe_size);
 	if (status)
 		return status;
+	endpoint_size_pipe(end, x->pipe_size, x->common.explain);
 	x->outputs[x->count++].fd = end->fd;
 	return CLI_OK;
 }
@@ -287,7 +286,7 @@ static int run(struct xtee *x)
 	if (!status)
 		status = open_outputs(x);
 	if (!status && !x->peek)
-		status = endpoint_size_pipe(&x->in, x->pipe_size);
+		endpoint_size_pipe(&x->in, x->pipe_size, x->common.explain);
 	if (!status && !signals_stop())
 		status = sandbox_enter(&x->common);
 	if (!status && !signals_stop())
