@@ -21,6 +21,10 @@ static const int allowed[] = {
 	SCMP_SYS(writev),
 	SCMP_SYS(pread64),
 	SCMP_SYS(pwrite64),
+	SCMP_SYS(preadv2),
+	SCMP_SYS(pwritev2),
+	SCMP_SYS(recvmsg),
+	SCMP_SYS(sendto),
 	/* waiting */
 	SCMP_SYS(poll),
 	SCMP_SYS(ppoll),

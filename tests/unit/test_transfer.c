@@ -115,8 +115,9 @@ static bool close_ends(struct ends *e)
 
 static void test_pairs(void)
 {
-	static const enum xp_via vias[] = { XP_VIA_AUTO, XP_VIA_SPLICE, XP_VIA_SENDFILE,
-					    XP_VIA_COPY_FILE_RANGE, XP_VIA_COPY };
+	static const enum xp_via vias[] = { XP_VIA_AUTO,     XP_VIA_SPLICE,
+					    XP_VIA_SENDFILE, XP_VIA_COPY_FILE_RANGE,
+					    XP_VIA_VMSPLICE, XP_VIA_COPY };
 
 	for (enum kind in = 0; in < APPEND_END; in++) {
 		for (enum kind out = 0; out < KINDS; out++) {
