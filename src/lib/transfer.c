@@ -7,6 +7,7 @@
  */
 #include "extpipe.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 #include "flow.h"
@@ -56,12 +57,34 @@ static enum xp_side blame(struct transfer *t, ssize_t error)
 	return sys_read(t->job->in, &at, &byte, 1) < 0 ? XP_SIDE_INPUT : XP_SIDE_OUTPUT;
 }
 
-static ssize_t step_copy(struct transfer *t, size_t len)
+/*
+ * With XP_NONBLOCK nothing is taken before both sides are ready: what was taken has to be
+ * delivered, and that might have to wait.
+ */
+static int both_ready(struct transfer *t)
 {
-	ssize_t n = flow_read(&t->flow, t->job->in, t->job->in_offset, len);
-	uint64_t before = t->flow.report->bytes;
 	int error;
 
+	if (!(t->job->flags & XP_NONBLOCK))
+		return 0;
+	error = flow_wait(&t->flow, t->job->out, POLLOUT);
+	if (error)
+		return (int)failed(t, XP_SIDE_OUTPUT, error);
+	return (int)failed(t, XP_SIDE_INPUT, flow_wait(&t->flow, t->job->in, POLLIN));
+}
+
+static ssize_t step_copy(struct transfer *t, size_t len)
+{
+	uint64_t before = t->flow.report->bytes;
+	int error = both_ready(t);
+	ssize_t n;
+
+	if (error)
+		return error;
+	/* A pipe that is ready takes PIPE_BUF bytes without waiting. */
+	if (t->job->flags & XP_NONBLOCK && t->out == KIND_PIPE && len > PIPE_BUF)
+		len = PIPE_BUF;
+	n = flow_read(&t->flow, t->job->in, t->job->in_offset, len);
 	if (n <= 0)
 		return failed(t, XP_SIDE_INPUT, n);
 	t->flow.report->in_flight = (uint64_t)n;
@@ -78,18 +101,14 @@ static unsigned splice_flags(const struct transfer *t)
 	       (flags & XP_NONBLOCK ? SPLICE_F_NONBLOCK : 0);
 }
 
-/* Fills the stage once. With XP_NONBLOCK nothing is taken before the output has room. */
+/* Fills the stage once. */
 static ssize_t fill(struct transfer *t, size_t len)
 {
 	const struct xp_transfer *job = t->job;
-	int error = 0;
+	int error = both_ready(t);
 
-	if (job->flags & XP_NONBLOCK) {
-		error = flow_wait(&t->flow, job->out, POLLOUT);
-		if (error)
-			return failed(t, XP_SIDE_OUTPUT, error);
-		error = flow_wait(&t->flow, job->in, POLLIN);
-	}
+	if (error)
+		return error;
 	while (!error) {
 		ssize_t n = stage_fill(&t->stage, job->in, job->in_offset, len, splice_flags(t));
 
@@ -139,14 +158,17 @@ static ssize_t settle(struct transfer *t, ssize_t n)
 	return n;
 }
 
-/* Between two pipes: nothing is taken from one before the other has it. */
+/* Nothing is taken from one side before the other has it. One of them is a pipe. */
 static ssize_t step_direct(struct transfer *t, size_t len)
 {
 	const struct xp_transfer *job = t->job;
-	ssize_t n;
+	ssize_t n = both_ready(t);
 
+	if (n)
+		return n;
 	do {
-		n = sys_splice(job->in, NULL, job->out, NULL, len, splice_flags(t));
+		n = sys_splice(job->in, job->in_offset, job->out, job->out_offset, len,
+			       splice_flags(t));
 	} while (again(t, &n));
 	return settle(t, n);
 }
@@ -242,6 +264,8 @@ static int choose(struct transfer *t)
 		return take(t, &ways[via], XP_VIA_AUTO, 0, "it was asked for");
 	if (t->in == KIND_PIPE && t->out == KIND_PIPE)
 		return take(t, &direct, XP_VIA_AUTO, 0, "both ends are pipes");
+	if (t->job->flags & XP_NONBLOCK && (t->in == KIND_PIPE || t->out == KIND_PIPE))
+		return take(t, &direct, XP_VIA_AUTO, 0, "nothing may be held while waiting");
 	if (via == XP_VIA_SPLICE)
 		return choose_splice(t, "it was asked for");
 	if (t->in == KIND_FILE && t->out == KIND_FILE && t->in_dev == t->out_dev && !t->append)

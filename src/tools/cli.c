@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -59,13 +60,29 @@ static void print_version(FILE *stream, struct argp_state *state)
 	fprintf(stream, "%s (extpipe) %s\n", program_invocation_short_name, xp_version());
 }
 
+/* Runs at exit. A standard output that was closed, and not written to, is no failure. */
+static void check_stdout(void)
+{
+	bool failed = ferror(stdout);
+	bool pending = __fpending(stdout);
+
+	if (!fclose(stdout) && !failed)
+		return;
+	if (!failed && !pending && errno == EBADF)
+		return;
+	cli_error("writing", "standard output", errno);
+	_exit(CLI_FAILED);
+}
+
 void cli_start(void)
 {
 	/* The lowest free descriptor is the one that was found closed. */
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0 &&
-		    open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+		    open("/dev/null", (fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) | O_CLOEXEC) != fd)
 			_exit(CLI_FAILED);
+	if (atexit(check_stdout))
+		_exit(CLI_FAILED);
 	argp_err_exit_status = CLI_USAGE;
 	argp_program_version_hook = print_version;
 }
@@ -145,9 +162,30 @@ int cli_word_option(struct argp_state *state, const char *option, const char *te
 	return 0;
 }
 
+/* A character of a name as one line shows it. */
+static void put_escaped(char c)
+{
+	static const char letters[] = "abtnvfr"; /* from \a, 7, to \r, 13 */
+
+	if (c >= '\a' && c <= '\r')
+		fprintf(stderr, "\\%c", letters[c - '\a']);
+	else if ((unsigned char)c < ' ' || c == 0x7f)
+		fprintf(stderr, "\\%03o", (unsigned char)c);
+	else
+		fputc(c, stderr);
+}
+
+void cli_complain(const char *side, const char *object, const char *cause)
+{
+	fprintf(stderr, "%s: %s '", program_invocation_short_name, side);
+	while (*object)
+		put_escaped(*object++);
+	fprintf(stderr, "': %s\n", cause);
+}
+
 void cli_error(const char *side, const char *object, int error)
 {
-	cli_say("%s '%s': %s", side, object, strerror(error));
+	cli_complain(side, object, strerror(error));
 }
 
 void cli_say(const char *format, ...)
@@ -166,20 +204,6 @@ _Noreturn void cli_exec(char **command)
 	execvp(command[0], command);
 	cli_error("running", command[0], errno);
 	exit(errno == ENOENT ? CLI_NOT_FOUND : CLI_CANNOT_RUN);
-}
-
-int cli_finish(int status)
-{
-	bool failed = ferror(stdout);
-
-	if (fflush(stdout) || failed || fclose(stdout)) {
-		/* A closed standard output that nothing was written to is no failure. */
-		if (failed || errno != EBADF) {
-			cli_error("writing", "standard output", errno);
-			return status ? status : CLI_FAILED;
-		}
-	}
-	return status;
 }
 
 /* The length of the valid UTF-8 sequence at @s, or 0 where there is none. */

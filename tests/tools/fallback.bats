@@ -112,9 +112,9 @@ each_error() {
 		done
 		expect 3 deny "copy_file_range=$error" xsplice --via=copy_file_range --no-fallback "$DATA" out
 		empty out
-		cat "$DATA" | expect 3 deny "splice=$error" xsplice --no-fallback | cat >out
+		expect 3 deny "splice=$error" xsplice --no-fallback < <(cat "$DATA") | cat >out
 		empty out
-		cat "$DATA" | expect 3 deny "tee=$error" xtee --no-fallback one | cat >out
+		expect 3 deny "tee=$error" xtee --no-fallback one < <(cat "$DATA") | cat >out
 		[[ $(wc -l <err) == 1 ]]
 		grep -q "^xtee: " err
 		empty out

@@ -24,7 +24,7 @@ nothing_used() {
 	for name in "${!WAITING[@]}"; do
 		pid=${WAITING[$name]}
 		kill -0 "$pid" || fail "$name does not wait at all"
-		used=$(($(ticks "$pid") - before[$name]))
+		used=$(($(ticks "$pid") - ${before[$name]}))
 		((used < 2)) || failed+=("$name: $used ticks")
 	done
 	((${#failed[@]} == 0)) || fail "${failed[@]}"

@@ -7,9 +7,9 @@ moving() {
 	rm -f in out
 	mkfifo in out
 	exec {in}<>in {out}<>out
-	spawn "$@" <in >out {in}>&- {out}>&-
+	spawn "$@" <in >out
 	printf hello >&"$in"
-	[[ $(head -c 5 <&"$out") == hello ]]
+	[[ $(take 5 "$out") == hello ]]
 }
 
 @test "a filter is loaded and every capability gone while data moves" {

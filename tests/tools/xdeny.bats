@@ -40,7 +40,7 @@ load helper
 	END
 	xdeny pipe2:O_DIRECT=EINVAL -- perl try >answers
 	[[ $(<answers) == $'made\nmade\nrefused\nrefused' ]]
-	xdeny pipe2:O_CLOEXEC=EINVAL -- perl -e 'require "./try"' >answers
+	xdeny pipe2:O_CLOEXEC=EINVAL -- perl try >answers
 	[[ $(<answers) == $'made\nrefused\nmade\nrefused' ]]
 }
 
@@ -148,8 +148,8 @@ load helper
 		fifo idle
 		# shellcheck disable=SC2016
 		spawn xdeny "$rule" -- sh -c 'echo $$; exec cat >/dev/null' >&"$said" <&"$FD"
-		read -r child <&"$said"
-		kill -TERM "$PID"
+		read -r -t 30 child <&"$said"
+		signal TERM "$PID"
 		ends 143 "$PID"
 		eventually gone "$child"
 		rm said idle

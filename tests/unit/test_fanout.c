@@ -228,13 +228,15 @@ static void test_failures(void)
 }
 
 /* A reader goes away while no input comes: told at once, though nothing is written. */
-static void test_idle_death(void)
+static void test_idle_death(enum xp_via via)
 {
 	int in[2], out[2], status;
 	struct xp_output output = { 0 };
-	struct xp_fanout job = {
-		.count = 1, .outputs = &output, .flags = XP_WATCH_OUTPUTS, .failed = on_failure
-	};
+	struct xp_fanout job = { .count = 1,
+				 .outputs = &output,
+				 .via = via,
+				 .flags = XP_WATCH_OUTPUTS,
+				 .failed = on_failure };
 	struct xp_report r;
 	pid_t child;
 
@@ -246,7 +248,8 @@ static void test_idle_death(void)
 	if (!child)
 		_exit(0); /* with it the last reader goes, once this side has closed its own */
 	close(out[0]);
-	ok(!xp_fanout(&job, &r) && output.error == EPIPE, "a dead reader is noticed while idle");
+	ok(!xp_fanout(&job, &r) && output.error == EPIPE,
+	   "a dead reader is noticed while idle, by %s", xp_via_name(via));
 	must(waitpid(child, &status, 0) == child);
 	close(in[0]);
 	close(in[1]);
@@ -316,7 +319,8 @@ int main(void)
 	signal(SIGPIPE, SIG_IGN);
 	everything();
 	test_failures();
-	test_idle_death();
+	test_idle_death(XP_VIA_AUTO);
+	test_idle_death(XP_VIA_COPY);
 	test_peek();
 	test_packets();
 	for (int i = 0; i < 3; i++) {
