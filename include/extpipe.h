@@ -29,6 +29,11 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+/* Strict C hides it; splice(2) and its kin are declared with it. */
+#ifdef __GLIBC__
+typedef __loff_t loff_t;
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -359,6 +364,8 @@ enum xp_via {
 
 /*
  * xp_via_name - "auto", "splice", "sendfile", "copy_file_range", "tee", "vmsplice" or "copy".
+ *
+ * @via: a way.
  *
  * Returns: a static string; NULL if @via is no way.
  * Errors: none.

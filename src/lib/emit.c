@@ -115,8 +115,10 @@ static int map_file(struct emit *e)
 	int error = sys_fstat(e->job->file, &st);
 
 	unmap(e);
-	if (error || at >= (uint64_t)st.st_size)
-		return error;
+	if (error || !S_ISREG(st.st_mode))
+		return error ? error : -ENODEV;
+	if (at >= (uint64_t)st.st_size)
+		return 0;
 	e->mapped = (uint64_t)st.st_size - page < WINDOW ? (size_t)(st.st_size - (off_t)page) :
 							   WINDOW;
 	e->map = mmap(NULL, e->mapped, PROT_READ, MAP_PRIVATE, e->job->file, (off_t)page);
