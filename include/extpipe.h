@@ -542,8 +542,8 @@ struct xp_emit {
 /*
  * xp_emit - writes memory to a descriptor, without copying it wherever that is safe.
  *
- * : what to write, and how.
- * : filled in whatever happens.
+ * @job: what to write, and how.
+ * @report: filled in whatever happens.
  *
  * Memory that a pipe may refer to is never written again and never goes back to the allocator:
  * what repeats is made once and handed over again and again; what does not is made in memory of
@@ -554,13 +554,13 @@ struct xp_emit {
  * refused, or vmsplice(2) answers EOPNOTSUPP, EPERM, ENOSYS or EINVAL to its first call, the
  * next serves: vmsplice, tee, write.
  *
- * Returns: 0 once  bytes were written, or -1 with errno, which ->error repeats and
- * ->side assigns:
+ * Returns: 0 once @job->length bytes were written, or -1 with errno, which @report->error
+ * repeats and @report->side assigns:
  *   EBADF   a descriptor is closed or open in the wrong direction.
- *   ECANCELED  ->progress stopped it.
+ *   ECANCELED  @job->progress stopped it.
  *   EFAULT  the file was truncated while it was read.
  *   EINVAL  an unknown flag, way or kind of memory, a negative offset, or an empty string.
- *   ENODEV, EACCES  the file cannot be mapped.
+ *   ENODEV, EACCES  the file is none that can be mapped.
  *   ENOMEM  out of memory.
  *   EOPNOTSUPP  XP_NO_FALLBACK, and the way is not here.
  *   EPIPE   nobody reads the output (and SIGPIPE is raised).
@@ -582,14 +582,15 @@ struct xp_packet {
 /*
  * xp_packet_open - makes an end of a pipe ready for packets.
  *
- * : filled in on success.
- * : a pipe or a SEQPACKET socket. A write end that is not in packet mode is switched to it,
- *   for everybody who shares its file description. A read end needs no switching.
+ * @end: filled in on success.
+ * @fd: a pipe or a SEQPACKET socket.
+ * @access: O_RDONLY to receive, O_WRONLY to send. A pipe to send to that is not in packet mode is
+ *   switched to it, for everybody who shares its file description.
  *
  * Returns: 0, or -1 with errno
- *   EBADF    is closed, or was opened with O_PATH.
+ *   EBADF   @fd is closed, or open in the wrong direction.
  *   EBUSY   bytes are queued that are no packets; they would merge with the first ones.
- *   EINVAL   is neither a pipe nor a SEQPACKET socket, or a notification pipe.
+ *   EINVAL  @fd is neither a pipe nor a SEQPACKET socket, or a notification pipe.
  *   EOPNOTSUPP  this kernel has no packet mode.
  *   EPERM   denied by a security policy.
  * Since: 0.1.0
@@ -599,7 +600,7 @@ XP_API int xp_packet_open(struct xp_packet *end, int fd, int access) XP_NONNULL(
 /*
  * xp_packet_close - puts a pipe's mode back as xp_packet_open() found it.
  *
- * : one that xp_packet_open() filled in. Its descriptor stays open; packets that are queued
+ * @end: one that xp_packet_open() filled in. Its descriptor stays open; packets that are queued
  *   stay packets.
  *
  * Returns: 0, or -1 with errno
@@ -612,9 +613,9 @@ XP_API int xp_packet_close(struct xp_packet *end) XP_NONNULL(1);
 /*
  * xp_packet_send - sends one packet, whole or not at all.
  *
- * : where to.
- * , : the packet, 1 to ->limit bytes.
- * : 0 or XP_NONBLOCK.
+ * @end: where to.
+ * @data, @len: the packet, 1 to @end->limit bytes.
+ * @flags: 0 or XP_NONBLOCK.
  *
  * Waits where the pipe is full, also where its descriptor is non-blocking.
  *
@@ -622,8 +623,8 @@ XP_API int xp_packet_close(struct xp_packet *end) XP_NONNULL(1);
  *   EAGAIN  XP_NONBLOCK, and the pipe has no room for it.
  *   EBADF   the descriptor is closed or no write end.
  *   EINTR   a signal came while it waited; nothing was sent.
- *   EINVAL   is 0, which a pipe can't carry, or an unknown flag.
- *   EMSGSIZE   is above the limit.
+ *   EINVAL  @len is 0, which a pipe can't carry, or an unknown flag.
+ *   EMSGSIZE  @len is above the limit.
  *   EPIPE   nobody reads (and SIGPIPE is raised).
  * Since: 0.1.0
  */
@@ -633,19 +634,19 @@ XP_API int xp_packet_send(const struct xp_packet *end, const void *data, size_t 
 /*
  * xp_packet_recv - receives one packet, and tells whether it was cut.
  *
- * : where from.
- * , : where to put it, bytes.
- * : 0 or XP_NONBLOCK.
+ * @end: where from.
+ * @data, @size: where to put it, bytes.
+ * @flags: 0 or XP_NONBLOCK.
  *
  * Waits where the pipe is empty, also where its descriptor is non-blocking. What does not fit is
  * thrown away by the kernel.
  *
- * Returns: the packet's length in bytes, more than  if it was cut (by how much is known up to
+ * Returns: the packet's length in bytes, more than @size if it was cut (by how much is known up to
  * a page); 0 once nobody writes any more; or -1 with errno
  *   EAGAIN  XP_NONBLOCK, and there is no packet.
  *   EBADF   the descriptor is closed or no read end.
  *   EINTR   a signal came while it waited.
- *   EINVAL   is 0, or an unknown flag.
+ *   EINVAL  @size is 0, or an unknown flag.
  * Since: 0.1.0
  */
 XP_API ssize_t xp_packet_recv(const struct xp_packet *end, void *data, size_t size, unsigned flags)
