@@ -45,6 +45,7 @@ struct run {
 	uint64_t printed; /* packets whose results are out */
 	uint64_t failures;
 	bool stopped;     /* no more packets are taken */
+	bool passed_on;   /* the signal that stopped it */
 	int status;       /* why the run can't go on, or CLI_OK */
 	sigset_t waiting; /* the signal mask while it waits */
 	posix_spawnattr_t attributes;
@@ -217,8 +218,9 @@ static void reap(struct run *run)
 /* Passes a signal on, once; the commands are waited for all the same. */
 static void pass_on(struct run *run)
 {
-	if (run->stopped && run->status)
+	if (run->passed_on)
 		return;
+	run->passed_on = true;
 	stop(run, CLI_FAILED);
 	for (unsigned i = 0; i < run->jobs->workers; i++)
 		if (run->workers[i].pid)

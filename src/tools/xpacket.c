@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "endpoint.h"
 #include "intake.h"
 #include "jobs.h"
 #include "meter.h"
@@ -263,6 +264,8 @@ struct outlet {
 
 static int outlet_open(struct outlet *out, struct xpacket *x)
 {
+	const struct endpoint end = { .name = "standard output", .fd = STDOUT_FILENO };
+
 	out->frames = x->frames;
 	out->writer = (struct writer){ .fd = STDOUT_FILENO };
 	if (x->frames) {
@@ -270,8 +273,11 @@ static int outlet_open(struct outlet *out, struct xpacket *x)
 		return writer_put(&out->writer, INTAKE_MAGIC, strlen(INTAKE_MAGIC)) ? CLI_FAILED :
 										      CLI_OK;
 	}
-	if (!xp_packet_open(&out->end, STDOUT_FILENO, O_WRONLY))
+	if (!xp_packet_open(&out->end, STDOUT_FILENO, O_WRONLY)) {
+		/* A packet takes a slot, and a pipe of the default capacity has sixteen. */
+		endpoint_size_pipe(&end, 0, x->common.explain);
 		return CLI_OK;
+	}
 	if (errno == EINVAL)
 		return said("writing", "standard output", "not a pipe");
 	if (errno == EOPNOTSUPP) {
