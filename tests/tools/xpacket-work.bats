@@ -162,7 +162,7 @@ sorted() {
 				fail "$option: $(grep "^$name:" status before)"
 		done
 	done
-	ls /proc/self/fd </dev/null >before
+	env ls /proc/self/fd </dev/null >before
 	printf 'one\n' | xpacket send | expect 0 xpacket work -j1 -- ls /proc/self/fd >out
 	cmp before out
 }
@@ -279,7 +279,7 @@ sorted() {
 
 @test "a COMMAND killed midway is reported with its packet, and the others go on" {
 	requires packet
-	local row worker
+	local row worker name
 	for row in KILL:9 TERM:15 SEGV:11; do
 		rm -f said go
 		waiting
@@ -291,8 +291,8 @@ sorted() {
 		[[ ${SEQS[0]} == 4 ]]
 		let_go 4
 		ends 1 "$PID"
-		grep -qE "^xpacket: packet 2 \(worker $worker\): killed by signal (SIG)?(${row/:/|})$" \
-			err
+		name="(SIG)?(${row/:/|})"
+		grep -qE "^xpacket: packet 2 \(worker $worker\): killed by signal $name$" err
 		grep -qx 'xpacket: 1 of 5 commands failed' err
 		[[ $(wc -l <err) == 2 ]]
 	done
