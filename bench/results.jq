@@ -16,9 +16,10 @@ def row:
       pairs: (.[7] | figure),
       calls: { ours: (.[8] | figure), theirs: (.[9] | figure) },
       ratio: { median: (.[10] | figure), min: (.[11] | figure), max: (.[12] | figure) },
-      median: { ours: (.[13] | figure), theirs: (.[14] | figure) },
-      target: (if .[15] == "-" then null else .[15] end),
-      met: (if .[16] == "-" then null else .[16] == "yes" end)
+      cpu_ratio: { median: (.[13] | figure) },
+      median: { ours: (.[14] | figure), theirs: (.[15] | figure) },
+      target: (if .[16] == "-" then null else .[16] end),
+      met: (if .[17] == "-" then null else .[17] == "yes" end)
     };
 
 {

@@ -4,10 +4,10 @@
  *
  * "|" joins two commands by a pipe, "~" by a TCP connection over loopback, "," runs them
  * side by side unjoined; "<FILE" and ">FILE" redirect the command they stand in, the
- * latter in place. Prints
- * the seconds from the first fork to the last exit, over all runs, then each command's
- * peak resident set in KiB. One small process forks them all, so that a command's cost
- * is the same whoever it is compared with, and no shell is timed along with it.
+ * latter in place. Prints the seconds from the first fork to the last exit, the seconds of
+ * CPU that all commands used, both over all runs, then each command's peak resident set in
+ * KiB. One small process forks them all, so that a command's cost is the same whoever it is
+ * compared with, and no shell is timed along with it.
  */
 #include "bench.h"
 
@@ -23,6 +23,7 @@
 struct stage {
 	char **command;
 	const char *in, *out;
+	double cpu;
 	long peak;
 	pid_t pid;
 	char join; /* what ties it to the next one */
@@ -119,6 +120,11 @@ static void start(struct stage *stages, int count)
 	}
 }
 
+static double seconds(const struct timeval *t)
+{
+	return (double)t->tv_sec + (double)t->tv_usec * 1e-6;
+}
+
 static int finish(struct stage *stages, int count)
 {
 	int failed = 0, status;
@@ -126,6 +132,7 @@ static int finish(struct stage *stages, int count)
 
 	for (int i = 0; i < count; i++) {
 		must(wait4(stages[i].pid, &status, 0, &used), "wait");
+		stages[i].cpu += seconds(&used.ru_utime) + seconds(&used.ru_stime);
 		if (used.ru_maxrss > stages[i].peak)
 			stages[i].peak = used.ru_maxrss;
 		if (status && !failed++)
@@ -139,6 +146,7 @@ int main(int argc, char **argv)
 {
 	static struct stage stages[MOST_STAGES];
 	long runs = 1;
+	double cpu = 0;
 	int failed = 0;
 
 	argv++;
@@ -155,7 +163,11 @@ int main(int argc, char **argv)
 	}
 	if (failed)
 		return 1;
-	printf("%.9f", now() - begin);
+	double took = now() - begin;
+
+	for (int i = 0; i < count; i++)
+		cpu += stages[i].cpu;
+	printf("%.9f %.6f", took, cpu);
 	for (int i = 0; i < count; i++)
 		printf(" %ld", stages[i].peak);
 	putchar('\n');

@@ -73,24 +73,48 @@ static int both_ready(struct transfer *t)
 	return (int)failed(t, XP_SIDE_INPUT, flow_wait(&t->flow, t->job->in, POLLIN));
 }
 
-static ssize_t step_copy(struct transfer *t, size_t len)
+/* Writes the @n bytes that were read into the buffer, or passes on how reading ended. */
+static ssize_t deliver(struct transfer *t, ssize_t n)
 {
 	uint64_t before = t->flow.report->bytes;
-	int error = both_ready(t);
-	ssize_t n;
+	int error;
 
-	if (error)
-		return error;
-	/* A pipe that is ready takes PIPE_BUF bytes without waiting. */
-	if (t->job->flags & XP_NONBLOCK && t->out == KIND_PIPE && len > PIPE_BUF)
-		len = PIPE_BUF;
-	n = flow_read(&t->flow, t->job->in, t->job->in_offset, len);
 	if (n <= 0)
 		return failed(t, XP_SIDE_INPUT, n);
 	t->flow.report->in_flight = (uint64_t)n;
 	error = flow_write(&t->flow, &t->sink, t->flow.buffer, (size_t)n);
 	t->flow.report->in_flight -= t->flow.report->bytes - before;
 	return error ? failed(t, XP_SIDE_OUTPUT, error) : n;
+}
+
+static ssize_t step_copy(struct transfer *t, size_t len)
+{
+	int error = both_ready(t);
+
+	if (error)
+		return error;
+	/* A pipe that is ready takes PIPE_BUF bytes without waiting. */
+	if (t->job->flags & XP_NONBLOCK && t->out == KIND_PIPE && len > PIPE_BUF)
+		len = PIPE_BUF;
+	return deliver(t, flow_read(&t->flow, t->job->in, t->job->in_offset, len));
+}
+
+/* From a pipe to memory by vmsplice(2), which is a copy as well. */
+static ssize_t step_vmsplice(struct transfer *t, size_t len)
+{
+	struct iovec iov = { NULL, len < FLOW_BUFFER ? len : FLOW_BUFFER };
+	int error = both_ready(t);
+	ssize_t n = error ? error : flow_buffer(&t->flow);
+
+	if (n)
+		return n;
+	iov.iov_base = t->flow.buffer;
+	do {
+		n = sys_vmsplice(t->job->in, &iov, 1, 0);
+		t->flow.report->calls++;
+		error = n < 0 ? flow_retry(&t->flow, (int)n, t->job->in, POLLIN) : 0;
+	} while (n < 0 && !error);
+	return deliver(t, error ? error : n);
 }
 
 static unsigned splice_flags(const struct transfer *t)
@@ -205,6 +229,7 @@ static const struct way ways[] = {
 	[XP_VIA_SPLICE] = { XP_VIA_SPLICE, step_staged, STAGE_SIZE },
 	[XP_VIA_SENDFILE] = { XP_VIA_SENDFILE, step_sendfile, FILE_CHUNK },
 	[XP_VIA_COPY_FILE_RANGE] = { XP_VIA_COPY_FILE_RANGE, step_copy_file_range, FILE_CHUNK },
+	[XP_VIA_VMSPLICE] = { XP_VIA_VMSPLICE, step_vmsplice, FLOW_BUFFER },
 	[XP_VIA_COPY] = { XP_VIA_COPY, step_copy, FLOW_BUFFER },
 };
 static const struct way direct = { XP_VIA_SPLICE, step_direct, STAGE_SIZE };
@@ -260,6 +285,10 @@ static int choose(struct transfer *t)
 	if (unstable(t))
 		return take(t, &ways[XP_VIA_COPY], via, 0,
 			    "splice would share the source's pages with the output");
+	if (via == XP_VIA_VMSPLICE && t->in != KIND_PIPE)
+		return take(t, &ways[XP_VIA_COPY], via, EINVAL, "the input is no pipe");
+	if (via == XP_VIA_VMSPLICE)
+		return take(t, &ways[via], XP_VIA_AUTO, 0, "it was asked for");
 	if (via == XP_VIA_SENDFILE || via == XP_VIA_COPY_FILE_RANGE)
 		return take(t, &ways[via], XP_VIA_AUTO, 0, "it was asked for");
 	if (t->in == KIND_PIPE && t->out == KIND_PIPE)

@@ -206,8 +206,8 @@ _Noreturn void cli_exec(char **command)
 	exit(errno == ENOENT ? CLI_NOT_FOUND : CLI_CANNOT_RUN);
 }
 
-/* The length of the valid UTF-8 sequence at @s, or 0 where there is none. */
-static size_t utf8_length(const unsigned char *s)
+/* The length of the valid UTF-8 sequence at @s, of @left bytes at most; 0 where there is none. */
+static size_t utf8_length(const unsigned char *s, size_t left)
 {
 	size_t length = *s < 0x80 ? 1 :
 			*s < 0xc2 ? 0 :
@@ -216,6 +216,8 @@ static size_t utf8_length(const unsigned char *s)
 			*s < 0xf5 ? 4 :
 				    0;
 
+	if (length > left)
+		return 0;
 	for (size_t i = 1; i < length; i++)
 		if ((s[i] & 0xc0) != 0x80)
 			return 0;
@@ -226,15 +228,25 @@ static size_t utf8_length(const unsigned char *s)
 	return length;
 }
 
-void cli_json_string(FILE *to, const char *text)
+bool cli_is_utf8(const char *bytes, size_t length)
 {
-	const unsigned char *s = (const unsigned char *)text;
+	for (size_t at = 0, n; at < length; at += n) {
+		n = utf8_length((const unsigned char *)bytes + at, length - at);
+		if (!n)
+			return false;
+	}
+	return true;
+}
+
+void cli_json_bytes(FILE *to, const char *bytes, size_t length)
+{
+	const unsigned char *s = (const unsigned char *)bytes, *end = s + length;
 
 	fputc('"', to);
-	while (*s) {
-		size_t length = utf8_length(s);
+	while (s < end) {
+		size_t n = utf8_length(s, (size_t)(end - s));
 
-		if (!length) {
+		if (!n) {
 			/* Reversible: what a lone surrogate stands for can't be in the text. */
 			fprintf(to, "\\udc%02x", *s++);
 			continue;
@@ -244,8 +256,13 @@ void cli_json_string(FILE *to, const char *text)
 		else if (*s < 0x20 || *s == 0x7f)
 			fprintf(to, "\\u%04x", *s);
 		else
-			fwrite(s, 1, length, to);
-		s += length;
+			fwrite(s, 1, n, to);
+		s += n;
 	}
 	fputc('"', to);
+}
+
+void cli_json_string(FILE *to, const char *text)
+{
+	cli_json_bytes(to, text, strlen(text));
 }

@@ -78,7 +78,13 @@ void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Runs a command in this process's place; returns only to exit: 126 or 127, with a line. */
 _Noreturn void cli_exec(char **command);
 
-/* Writes @text as the inside of a JSON string; bytes that are no UTF-8 become \udcXX. */
+/* Are these bytes UTF-8? */
+bool cli_is_utf8(const char *bytes, size_t length);
+
+/* Writes a JSON string; bytes that are no UTF-8 become \udcXX, from which they can be had back. */
+void cli_json_bytes(FILE *to, const char *bytes, size_t length);
+
+/* The same of a text that a NUL ends. */
 void cli_json_string(FILE *to, const char *text);
 
 #endif

@@ -108,9 +108,8 @@ refused() {
 @test "SIZE takes K M G as powers of 1024 and KB MB GB as powers of 1000" {
 	requires jq
 	local row
-	truncate -s 5G sparse
 	for row in 0:0 17:17 1K:1024 1KiB:1024 1KB:1000 3M:3145728 3MiB:3145728 3MB:3000000 1G:1073741824 1GB:1000000000; do
-		expect 0 xsplice --stats=json -n "${row%:*}" sparse /dev/null
+		expect 0 xsplice --stats=json -n "${row%:*}" /dev/zero /dev/null
 		[[ $(stat_of bytes) == "${row#*:}" ]] || fail "$row gave $(stat_of bytes)"
 	done
 	for row in 1T 1TB 1P 1PiB; do
@@ -382,5 +381,13 @@ refused() {
 
 @test "--progress prints lines where standard error is no terminal" {
 	expect 0 xsplice --progress "$DATA" out
+	lacks $'\r' err
+}
+
+@test "--progress prints a line a second" {
+	head -c 25000 "$DATA" >source
+	expect 0 xsplice --progress --rate=10KB --chunk=1000 source out
+	cmp source out
+	(($(wc -l <err) >= 2 && $(wc -l <err) <= 4))
 	lacks $'\r' err
 }

@@ -14,7 +14,7 @@ here_loop() {
 	here_root && truncate -s 1M "$BATS_SUITE_TMPDIR/disk" || return
 	device=$(losetup -f --show "$BATS_SUITE_TMPDIR/disk") && losetup -d "$device"
 }
-here_tcp6() { perl -MSocket -e 'socket(S, AF_INET6, SOCK_STREAM, 0) && bind(S, pack_sockaddr_in6(0, inet_pton(AF_INET6, "::1"))) or exit 1'; }
+here_tcp6() { perl -MSocket -e 'socket(S, AF_INET6, SOCK_STREAM, 0) && bind(S, pack_sockaddr_in6(0, "\0" x 15 . "\1")) or exit 1'; }
 here_fuse() {
 	# shellcheck disable=SC2046  # flags are words
 	[[ -w /dev/fuse ]] && command -v fusermount3 &&

@@ -48,6 +48,14 @@ shows() {
 	done
 }
 
+@test "--show shows the pipe as it is after the change" {
+	xpipe --stdout --size=8K --show 2>&1 | cat >shown
+	shows '^fd 1: pipe .*size=8192'
+	expect 0 xpipe --size=16K --show -- cat "$SMALL" | cmp - "$SMALL"
+	cp err shown
+	shows '^fd 1: pipe .*size=16384'
+}
+
 @test "--size=max is as much as this process may have" {
 	xpipe --size=max -- perl -e 'print fcntl(STDOUT, 1032, 0)' | cat >shown
 	[[ $(<shown) == "$(</proc/sys/fs/pipe-max-size)" ]]

@@ -179,11 +179,12 @@ EVERYWHERE=(file append pipe fifo tcp unix null)
 	fifo idle
 	spawn cat <&"$FD"
 	for via in "${VIAS[@]}"; do
-		echo $((++value)) >source
+		value=$((value + 2))
+		echo $value >source
 		expect 0 xsplice --via="$via" source "/proc/$PID/oom_score_adj"
 		[[ $(<"/proc/$PID/oom_score_adj") == "$value" ]]
-		echo $((++value)) | expect 0 xsplice --via="$via" - "/proc/$PID/oom_score_adj"
-		[[ $(<"/proc/$PID/oom_score_adj") == "$value" ]]
+		echo $((value + 1)) | expect 0 xsplice --via="$via" - "/proc/$PID/oom_score_adj"
+		[[ $(<"/proc/$PID/oom_score_adj") == $((value + 1)) ]]
 	done
 }
 

@@ -410,6 +410,30 @@ dest_cannot_be_opened() {
 	[[ $(stat_of bytes) == 5 && $(<one) == hello ]]
 }
 
+@test "SIGUSR1 prints one progress line and it goes on" {
+	local line
+	mkfifo in out messages
+	exec {in}<>in {out}<>out {messages}<>messages
+	spawn xtee <in >out 2>&"$messages"
+	printf hello >&"$in"
+	[[ $(take 5 "$out") == hello ]]
+	signal USR1 "$PID"
+	read -r -t 30 line <&"$messages"
+	[[ $line == *5* ]]
+	printf again >&"$in"
+	[[ $(take 5 "$out") == again ]]
+}
+
+@test "a terminal is as good an output as a pipe" {
+	requires script
+	local via
+	for via in "${VIAS[@]}"; do
+		script -qec "stty -opost; cat '$DATA' | xtee --via=$via one" /dev/null >two </dev/null
+		cmp "$DATA" one
+		cmp "$DATA" two
+	done
+}
+
 @test "--peek copies what the FIFO holds and leaves it there" {
 	local size
 	for size in 0 1 20001 65536; do

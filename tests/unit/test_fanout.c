@@ -144,7 +144,7 @@ static void fan(const char *name, bool from_pipe, size_t in_size, enum xp_via vi
 
 		all = all && same && outputs[i].bytes == LEN && !outputs[i].error;
 		if (!same)
-			printf("# output %u of kind %u differs\n", i, kinds[i]);
+			printf("# output %u of kind %d differs\n", i, (int)kinds[i]);
 	}
 	ok(all && !result && report.bytes == LEN && !report.in_flight, "%s: %s by %s from a %s",
 	   where, name, xp_via_name(via),
@@ -290,7 +290,7 @@ static void test_packets(void)
 	struct xp_output outputs[2] = { { 0 } };
 	struct xp_fanout job = { .count = 2, .outputs = outputs };
 	struct xp_report r;
-	char buffer[8192];
+	char buffer[8192] = "";
 	bool whole = true;
 
 	must(!pipe2(in, O_DIRECT) && !pipe(a) && !pipe(b));
