@@ -480,7 +480,8 @@ wanted() {
 	for error in "${ERRORS[@]}"; do
 		for what in --repeat=word --pattern=counter "$DATA"; do
 			expect 3 deny "vmsplice=$error" \
-				xvmsplice --via=vmsplice --no-fallback -n 5000 "$what" | cmp - /dev/null
+				xvmsplice --via=vmsplice --no-fallback -n 5000 "$what" |
+				cmp - /dev/null
 			[[ $(wc -l <err) == 1 ]]
 			grep -q '^xvmsplice: ' err
 		done
