@@ -52,7 +52,6 @@ struct run {
 };
 
 static char packet_variable[64], worker_variable[64];
-extern char **environ;
 
 static void on_child(int number)
 {

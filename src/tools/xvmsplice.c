@@ -58,16 +58,14 @@ static error_t choose(struct xvmsplice *x, enum what what, struct argp_state *st
 
 static error_t parse_repeat(struct xvmsplice *x, const char *text, struct argp_state *state)
 {
-	size_t length = strlen(text);
-	char *line = malloc(length + 1);
+	char *line;
+	int length = asprintf(&line, "%s\n", text);
 
-	if (!line)
+	if (length < 0)
 		argp_failure(state, CLI_FAILED, ENOMEM, "--repeat");
-	memcpy(line, text, length);
-	line[length] = '\n';
 	x->job.from = XP_MEMORY_REPEAT;
 	x->job.string = line;
-	x->job.string_length = length + 1;
+	x->job.string_length = (size_t)length;
 	return choose(x, WHAT_REPEAT, state);
 }
 
