@@ -69,6 +69,18 @@ static error_t parse_repeat(struct xvmsplice *x, const char *text, struct argp_s
 	return choose(x, WHAT_REPEAT, state);
 }
 
+/* Any 64-bit number, in decimal. */
+static uint64_t parse_seed(const char *text, struct argp_state *state)
+{
+	unsigned long long seed;
+
+	errno = 0;
+	seed = strtoull(text, NULL, 10);
+	if (!*text || strspn(text, "0123456789") != strlen(text) || errno)
+		argp_error(state, "--pattern: '%s' is no seed", text);
+	return seed;
+}
+
 static error_t parse_pattern(struct xvmsplice *x, const char *text, struct argp_state *state)
 {
 	static const char zeros[4096];
@@ -85,7 +97,7 @@ static error_t parse_pattern(struct xvmsplice *x, const char *text, struct argp_
 			argp_failure(state, CLI_FAILED, errno, "--pattern");
 	} else if (!strncmp(text, "random:", 7)) {
 		x->job.from = XP_MEMORY_RANDOM;
-		x->job.seed = cli_size_option(state, "--pattern", text + 7);
+		x->job.seed = parse_seed(text + 7, state);
 	} else {
 		argp_error(state, "--pattern: '%s' is none of zero, counter, random[:SEED]", text);
 	}
