@@ -249,7 +249,7 @@ sorted() {
 @test "results that cannot be printed are blamed on writing" {
 	requires packet
 	local option job
-	for option in -j1 -j9; do
+	for option in -j1 -j20; do
 		for job in 'echo result' 'sleep 0.2; echo late'; do
 			expect 1 xpacket work $option --keep-order -- sh -c "$job" \
 				< <(numbered 9) >/dev/full
