@@ -269,7 +269,7 @@ arrived() { [[ $(queued) != 0 ]]; }
 	queue
 	before=$(flags "$OUT")
 	printf stream >&"$OUT"
-	printf 'one\ntwo\n' | expect 1 xpacket send >&"$OUT"
+	expect 1 xpacket send <<<$'one\ntwo' >&"$OUT"
 	[[ $(wc -l <err) == 1 ]]
 	grep -q "^xpacket: .*Device or resource busy" err
 	[[ $(queued) == 6 && $(flags "$OUT") == "$before" ]]
@@ -427,7 +427,7 @@ many() {
 		holds a b
 	done
 	! big || return 0
-	letters 4097 | expect 1 xpacket send --chunk=4097 >queue
+	expect 1 xpacket send --chunk=4097 < <(letters 4097) >queue
 	complains_of 1
 	expect 1 xpacket send --lines < <(letters 1000000) >queue
 	complains_of 1
@@ -611,6 +611,11 @@ many() {
 	said "xpacket: writing 'standard output': No space left on device"
 	expect 1 xpacket recv < <(seq 3 | xpacket send) >/dev/full
 	said "xpacket: writing 'standard output': No space left on device"
+	seq 3 >lines
+	expect 1 xpacket send --frames <lines >/dev/full
+	said "xpacket: writing 'standard output': No space left on device"
+	expect 1 xpacket send --frames < <(cat lines; sleep 0.05; cat lines) >/dev/full
+	said "xpacket: writing 'standard output': No space left on device"
 	expect 1 xpacket recv < <(seq 3 | xpacket send) >&-
 	said "xpacket: writing 'standard output': Bad file descriptor"
 }
@@ -635,6 +640,37 @@ many() {
 	done
 }
 
+@test "SIGTERM ends what waits for its output, too" {
+	requires packet
+	local before
+	seq 200000 >numbers
+	queue
+	before=$(flags "$OUT")
+	spawn xpacket send <numbers 1>&"$OUT" 2>err
+	eventually at_rest "$PID"
+	signal TERM "$PID"
+	ends 143 "$PID"
+	silent
+	[[ $(flags "$OUT") == "$before" ]]
+	fifo full
+	"$HERE/fdset" 1:full -- true >&"$FD"
+	spawn xpacket recv < <(xpacket send <numbers) 1>&"$FD"
+	eventually at_rest "$PID"
+	signal TERM "$PID"
+	ends_soon 143
+	spawn xpacket send --frames <numbers 1>&"$FD"
+	eventually at_rest "$PID"
+	signal TERM "$PID"
+	ends_soon 143
+}
+
+# ends_soon STATUS - as `ends`, but a process that goes on for ever is a failure.
+ends_soon() {
+	eventually ended
+	ends "$1" "$PID"
+}
+ended() { ! running "$PID"; }
+
 # ------------------------------------------------------------------- without packet mode
 
 # poor COMMAND... - COMMAND where packet mode cannot be had.
@@ -644,7 +680,7 @@ poor() { xdeny fcntl:F_SETFL=EINVAL -- "$@"; }
 	local error
 	for error in EINVAL EPERM; do
 		queue
-		printf 'one\ntwo\n' | expect 3 xdeny "fcntl:F_SETFL=$error" -- xpacket send >queue
+		expect 3 xdeny "fcntl:F_SETFL=$error" -- xpacket send <<<one >queue
 		[[ $(wc -l <err) == 1 ]]
 		grep -q '^xpacket: ' err
 		[[ $(queued) == 0 ]]
@@ -678,6 +714,18 @@ poor() { xdeny fcntl:F_SETFL=EINVAL -- "$@"; }
 		expect 0 poor xpacket recv --netstring | cmp - netstrings
 	: | poor xpacket send --frames | expect 0 xpacket recv | cmp - /dev/null
 	silent
+}
+
+@test "frames of several senders, one after the other, are one queue" {
+	local n
+	printf 'one\ntwo\n' | poor xpacket send --frames | cat >frames
+	cat frames frames frames | expect 0 xpacket recv |
+		cmp - <(printf 'one\ntwo\none\ntwo\none\ntwo\n')
+	# Wherever one read ends and the next begins.
+	for ((n = 1; n < $(stat -c %s frames); n++)); do
+		{ cat frames; head -c $n frames; sleep 0.01; tail -c +$((n + 1)) frames; } |
+			expect 0 xpacket recv | cmp - <(printf 'one\ntwo\none\ntwo\n')
+	done
 }
 
 @test "--frames changes nothing where packet mode can be had" {
@@ -761,7 +809,7 @@ poor() { xdeny fcntl:F_SETFL=EINVAL -- "$@"; }
 	printf 'one\nthree\n' | expect 0 xpacket send --stats | xpacket recv >out
 	[[ $(wc -l <err) == 1 ]]
 	printf 'one\n' | expect 0 xpacket send --explain | xpacket recv >out
-	grep -q '^xpacket: .*packet' err
+	grep -q '^xpacket: ' err
 	printf 'one\n' | expect 0 poor xpacket send --frames --explain | xpacket recv >out
 	grep -q '^xpacket: ' err
 	[[ $(<out) == one ]]
