@@ -97,8 +97,10 @@ refused() {
 @test "a bad SIZE is a usage error and nothing is created" {
 	local option bad
 	for option in xsplice:--length xsplice:--in-offset xsplice:--out-offset xsplice:--chunk \
-		xsplice:--pipe-size xsplice:--rate xtee:--pipe-size xpipe:--size xpipe:--packet-size; do
-		for bad in '' -1 x 1x K 1KK '1 K' 1.5K 0x10 1Ki 99999999999999999999 16384P 18446744073709551616; do
+		xsplice:--pipe-size xsplice:--rate xtee:--pipe-size xpipe:--size \
+		xpipe:--packet-size; do
+		for bad in '' -1 x 1x K 1KK '1 K' 1.5K 0x10 1Ki \
+			99999999999999999999 16384P 18446744073709551616; do
 			expect 2 with_option "${option%%:*}" "${option#*:}=$bad"
 			refused "${option%%:*}"
 		done
@@ -108,7 +110,8 @@ refused() {
 @test "SIZE takes K M G as powers of 1024 and KB MB GB as powers of 1000" {
 	requires jq
 	local row
-	for row in 0:0 17:17 1K:1024 1KiB:1024 1KB:1000 3M:3145728 3MiB:3145728 3MB:3000000 1G:1073741824 1GB:1000000000; do
+	for row in 0:0 17:17 1K:1024 1KiB:1024 1KB:1000 3M:3145728 3MiB:3145728 \
+		3MB:3000000 1G:1073741824 1GB:1000000000; do
 		expect 0 xsplice --stats=json -n "${row%:*}" /dev/zero /dev/null
 		[[ $(stat_of bytes) == "${row#*:}" ]] || fail "$row gave $(stat_of bytes)"
 	done
@@ -183,8 +186,9 @@ refused() {
 
 @test "a malformed endpoint is refused and creates no file" {
 	local bad
-	for bad in fd: fd:x fd:-1 fd:1x fd:99999999999 tcp: tcp:nowhere tcp:127.0.0.1: tcp:127.0.0.1:65536 \
-		tcp:127.0.0.1:x tcp-listen: tcp-listen:x tcp-listen:65536 unix: unix-listen:; do
+	for bad in fd: fd:x fd:-1 fd:1x fd:99999999999 tcp: tcp:nowhere \
+		tcp:127.0.0.1: tcp:127.0.0.1:65536 tcp:127.0.0.1:x \
+		tcp-listen: tcp-listen:x tcp-listen:65536 unix: unix-listen:; do
 		expect '[12]' timeout 5 xsplice "$SMALL" "$bad"
 		complained xsplice
 		expect '[12]' timeout 5 xsplice "$bad" out
@@ -206,7 +210,8 @@ refused() {
 
 @test "a refused connection is named, on its side" {
 	local port
-	port=$(perl -MSocket -e 'socket(S, AF_INET, SOCK_STREAM, 0); bind(S, pack_sockaddr_in(0, INADDR_LOOPBACK));
+	port=$(perl -MSocket -e 'socket(S, AF_INET, SOCK_STREAM, 0);
+		bind(S, pack_sockaddr_in(0, INADDR_LOOPBACK));
 		print +(unpack_sockaddr_in(getsockname S))[0]')
 	perl -MSocket -e 'socket(S, AF_UNIX, SOCK_STREAM, 0); bind(S, pack_sockaddr_un("dead"))'
 	expect 1 xsplice "tcp:127.0.0.1:$port" out
@@ -279,11 +284,13 @@ refused() {
 	local name
 	for name in $'two\nlines' $'red\e[31m' $'back\rward'; do
 		expect 1 xsplice "missing $name" out
-		[[ $(wc -l <err) == 1 && $(<err) == "xsplice: reading 'missing "*"': No such file or directory" ]]
+		[[ $(wc -l <err) == 1 &&
+			$(<err) == "xsplice: reading 'missing "*"': No such file or directory" ]]
 		lacks $'[\e\r]' err
 		absent out
 		expect 1 xtee "no/$name" <"$SMALL" >/dev/null
-		[[ $(wc -l <err) == 1 && $(<err) == "xtee: writing 'no/"*"': No such file or directory" ]]
+		[[ $(wc -l <err) == 1 &&
+			$(<err) == "xtee: writing 'no/"*"': No such file or directory" ]]
 	done
 	expect 127 xpipe -- $'no\nsuch' | cat
 	expect 127 xdeny mkdir=EPERM -- $'no\nsuch'
@@ -337,7 +344,8 @@ refused() {
 		expect 0 with_option "$tool" --stats=json
 		[[ $(wc -l <err) == 1 ]]
 		holds '.tool == $tool and .bytes == 20001 and (.seconds | type) == "number"
-			and (.method | type) == "string" and .fallback == null and .calls >= 1' err --arg tool "$tool"
+			and (.method | type) == "string" and .fallback == null and .calls >= 1' \
+			err --arg tool "$tool"
 	done
 }
 

@@ -60,7 +60,8 @@ complained() {
 	local lines
 	mapfile -t lines <err
 	[[ ${lines[0]:-} == "$1: "?* ]] || fail "no message by $1: $(<err)"
-	[[ ${#lines[@]} == 1 || (${#lines[@]} == 2 && ${lines[1]} == Try\ *) ]] || fail "more than a line: $(<err)"
+	[[ ${#lines[@]} == 1 || (${#lines[@]} == 2 && ${lines[1]} == Try\ *) ]] ||
+		fail "more than a line: $(<err)"
 }
 
 silent() {

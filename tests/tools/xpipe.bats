@@ -112,7 +112,8 @@ shows() {
 
 @test "--packet-size without kernel support is unsupported, 3" {
 	requires jq packet
-	[[ $(xprobe --json big-packets | jq -r '.[0].support') == absent ]] || skip 'this kernel has big packets'
+	[[ $(xprobe --json big-packets | jq -r '.[0].support') == absent ]] ||
+		skip 'this kernel has big packets'
 	expect 3 xpipe --packet --packet-size=64K -- touch ran | cat
 	absent ran
 }

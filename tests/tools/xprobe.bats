@@ -80,7 +80,8 @@ load helper
 	local error
 	for error in EPERM ENOSYS; do
 		xdeny tee=$error -- xprobe --json tee >json || (($? == 3))
-		holds '.[0].support == "absent" and (.[0].errno | tostring | . == $error or . == {EPERM: "1", ENOSYS: "38"}[$error])' \
+		holds '.[0].support == "absent" and (.[0].errno | tostring |
+			. == $error or . == {EPERM: "1", ENOSYS: "38"}[$error])' \
 			json --arg error $error
 	done
 }

@@ -79,7 +79,10 @@ FAR=5366607647 # beyond 4 GiB, and odd: $DATA here ends at 5 GiB
 	for via in "${VIAS[@]}"; do
 		expect 0 xdeny fcntl:F_SETPIPE_SZ=EPERM -- xsplice --via="$via" "$DATA" got
 		cmp "$DATA" got
-		cat "$DATA" | expect 0 xdeny fcntl:F_SETPIPE_SZ=EPERM -- xsplice --via="$via" --pipe-size=1M | cmp - "$DATA"
+		cat "$DATA" |
+			expect 0 xdeny fcntl:F_SETPIPE_SZ=EPERM -- \
+				xsplice --via="$via" --pipe-size=1M |
+			cmp - "$DATA"
 	done
 }
 
@@ -135,11 +138,12 @@ FAR=5366607647 # beyond 4 GiB, and odd: $DATA here ends at 5 GiB
 
 @test "a connection that breaks midway is blamed on writing" {
 	requires socat
+	local reasons='Broken pipe|Connection reset by peer'
 	DIRECTION=-u listen "$TCP" 'SYSTEM:head -c 1000 >/dev/null'
 	trap '' PIPE
 	expect 1 xsplice - "tcp:127.0.0.1:$PORT" < <(head -c 256M /dev/zero) >out
 	empty out
-	grep -qE "^xsplice: writing 'tcp:127.0.0.1:$PORT': (Broken pipe|Connection reset by peer)$" err
+	grep -qE "^xsplice: writing 'tcp:127.0.0.1:$PORT': ($reasons)$" err
 }
 
 @test "/dev/full: No space left on device, blamed on writing, in every way and from every kind" {
@@ -217,7 +221,8 @@ sound() {
 	esac || fail "unsound: status $1: $(<err)"
 }
 
-# Where the probes end and the data begins is the tool's business, so the failing call is moved along.
+# Where the probes end and the data begins is the tool's business, so the failing call is moved
+# along.
 @test "a call that fails once, anywhere, neither loses nor repeats a byte" {
 	local call n error status
 	for call in splice sendfile copy_file_range; do
@@ -225,13 +230,19 @@ sound() {
 			for n in {1..12}; do
 				printf '%s@%s=%s\n' "$call" "$n" "$error"
 				status=0
-				xdeny "$call@$n=$error" -- xsplice --via=$call --chunk=64K "$DATA" 2>err >out || status=$?
+				xdeny "$call@$n=$error" -- \
+					xsplice --via=$call --chunk=64K "$DATA" 2>err >out ||
+					status=$?
 				sound "$status" out
 				status=0
-				xdeny "$call@$n=$error" -- xsplice --via=$call --chunk=64K "$DATA" 2>err | cat >out || status=$?
+				xdeny "$call@$n=$error" -- \
+					xsplice --via=$call --chunk=64K "$DATA" 2>err |
+					cat >out || status=$?
 				sound "$status" out
 				status=0
-				xdeny "$call@$n=$error" -- xsplice --via=$call --chunk=64K - out < <(cat "$DATA") 2>err || status=$?
+				xdeny "$call@$n=$error" -- \
+					xsplice --via=$call --chunk=64K - out \
+					< <(cat "$DATA") 2>err || status=$?
 				sound "$status" out
 			done
 		done
@@ -252,7 +263,8 @@ sound() {
 	local call n
 	for call in splice sendfile copy_file_range; do
 		for n in {1..9}; do
-			expect 0 xdeny "$call@$n=EINTR" -- xsplice --via=$call --chunk=64K "$DATA" out
+			expect 0 xdeny "$call@$n=EINTR" -- \
+				xsplice --via=$call --chunk=64K "$DATA" out
 			cmp "$DATA" out
 		done
 	done

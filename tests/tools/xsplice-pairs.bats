@@ -5,7 +5,8 @@ load helper
 VIAS=(auto splice sendfile copy_file_range copy)
 
 # from_KIND: `from` becomes an endpoint (or - with $in) that yields the file $want.
-# to_KIND: `to` becomes one (or - with $out) whose bytes arrive in ./got; `sink` is who brings them there.
+# to_KIND: `to` becomes one (or - with $out) whose bytes arrive in ./got; `sink` is who brings them
+# there.
 from_file() { from=$want; }
 from_null() { from=/dev/null; }
 from_proc() { from=/proc/kallsyms; }

@@ -84,7 +84,13 @@ part() {
 		expect 0 xsplice --via=$via --out-offset=1000001 "$SMALL" out
 		{ head -c 1000001 "$DATA"; cat "$SMALL"; part "$DATA" 1020002 1G; } | cmp - out
 		cat "$SMALL" | expect 0 xsplice --via=$via --out-offset=5 - out
-		{ head -c 5 "$DATA"; cat "$SMALL"; part "$DATA" 20006 979995; cat "$SMALL"; part "$DATA" 1020002 1G; } | cmp - out
+		{
+			head -c 5 "$DATA"
+			cat "$SMALL"
+			part "$DATA" 20006 979995
+			cat "$SMALL"
+			part "$DATA" 1020002 1G
+		} | cmp - out
 	done
 }
 

@@ -3,7 +3,8 @@
 load helper
 
 VIAS=(auto tee copy)
-MODES=('' -p --output-error --output-error=warn --output-error=warn-nopipe --output-error=exit --output-error=exit-nopipe)
+MODES=('' -p --output-error --output-error=warn --output-error=warn-nopipe
+	--output-error=exit --output-error=exit-nopipe)
 
 @test "standard input to standard output and to each DEST, in every way, from every kind" {
 	local via
@@ -35,7 +36,8 @@ slow() { dd bs=7 status=none >"$1"; }
 pausing() { { head -c 100000; sleep 0.1; cat; } >"$1"; }
 fast() { cat >"$1"; }
 
-# outputs COUNT - sets `dests` to that many outputs of all kinds, `sinks` to who brings them to out.N.
+# outputs COUNT - sets `dests` to that many outputs of all kinds, `sinks` to who brings them to
+# out.N.
 outputs() {
 	local n fd
 	dests=() sinks=()
@@ -113,7 +115,8 @@ fans() {
 		exec {in}<&-
 	done
 	mkfifo ready
-	{ read -r <ready; cat "$TEXT"; } | script -qec 'stty -echo; echo >ready; xtee one >two' /dev/null
+	{ read -r <ready; cat "$TEXT"; } |
+		script -qec 'stty -echo; echo >ready; xtee one >two' /dev/null
 	cmp "$TEXT" one
 	cmp "$TEXT" two
 }
@@ -121,7 +124,8 @@ fans() {
 @test "dribbles of one byte reach every output, in every way" {
 	local via
 	for via in "${VIAS[@]}"; do
-		dd if="$SMALL" bs=1 status=none | expect 0 xtee --via="$via" one >(cat >two) | cmp - "$SMALL"
+		dd if="$SMALL" bs=1 status=none |
+			expect 0 xtee --via="$via" one >(cat >two) | cmp - "$SMALL"
 		cmp "$SMALL" one
 	done
 }
@@ -161,9 +165,14 @@ fans() {
 		"$HERE/fdset" 1:size=4096 -- cat "$DATA" |
 			expect 0 "$HERE/fdset" 1:size=4096 -- xtee --via="$via" one | cmp - "$DATA"
 		cmp "$DATA" one
-		cat "$DATA" | expect 0 "$HERE/fdset" 1:size=4096 -- xtee --via="$via" --pipe-size=1M one | cmp - "$DATA"
+		cat "$DATA" |
+			expect 0 "$HERE/fdset" 1:size=4096 -- xtee --via="$via" --pipe-size=1M one |
+			cmp - "$DATA"
 		cmp "$DATA" one
-		cat "$DATA" | expect 0 xdeny fcntl:F_SETPIPE_SZ=EPERM -- xtee --via="$via" --pipe-size=1M one | cmp - "$DATA"
+		cat "$DATA" |
+			expect 0 xdeny fcntl:F_SETPIPE_SZ=EPERM -- \
+				xtee --via="$via" --pipe-size=1M one |
+			cmp - "$DATA"
 		cmp "$DATA" one
 	done
 }
@@ -198,7 +207,8 @@ fans() {
 	exec {source}<in {in}>&- {packets}>&-
 	expect 0 xtee one <&"$source" >&"$two"
 	for fd in "$one" "$two"; do
-		[[ $(perl -e 'print sysread(STDIN, my $packet, 4096), " " for 1 .. 3' <&"$fd") == '10 20 30 ' ]]
+		[[ $(perl -e 'print sysread(STDIN, my $packet, 4096), " " for 1 .. 3' <&"$fd") == \
+			'10 20 30 ' ]]
 	done
 }
 
@@ -234,7 +244,8 @@ fans() {
 
 @test "each of several failing outputs is named" {
 	cat "$DATA" | expect 1 xtee no/such /dev/full one >/dev/null
-	[[ $(sort err) == "xtee: writing '/dev/full': No space left on device"$'\n'"xtee: writing 'no/such': No such file or directory" ]]
+	local full="xtee: writing '/dev/full': No space left on device"
+	[[ $(sort err) == "$full"$'\n'"xtee: writing 'no/such': No such file or directory" ]]
 	cmp "$DATA" one
 }
 
@@ -428,7 +439,8 @@ dest_cannot_be_opened() {
 	requires script
 	local via
 	for via in "${VIAS[@]}"; do
-		script -qec "stty -opost; cat '$DATA' | xtee --via=$via one" /dev/null >two </dev/null
+		script -qec "stty -opost; cat '$DATA' | xtee --via=$via one" /dev/null \
+			>two </dev/null
 		cmp "$DATA" one
 		cmp "$DATA" two
 	done
