@@ -321,12 +321,14 @@ XP_API ssize_t xp_pipe_set_size(int fd, size_t size);
  * @fd: the write end. Everybody who shares its file description is affected.
  * @mode: XP_PIPE_STREAM or XP_PIPE_PACKET.
  *
- * Turning packet mode on while bytes are queued would merge the first packets
- * with them, and is refused.
+ * Turning packet mode on while stream data is queued would merge the first packet with it, and is
+ * refused; queued packets are no hindrance. Which they are is found out on a duplicate, for which
+ * the pipe is opened once more through /proc; where that can't be done, all that is queued counts
+ * as stream data.
  *
  * Returns: 0, or -1 with errno
  *   EBADF   @fd is closed, or was opened with O_PATH.
- *   EBUSY   packet mode was asked for while bytes are queued.
+ *   EBUSY   packet mode was asked for while stream data is queued.
  *   EINVAL  @fd is no pipe or not a write end, @mode is another, or the kernel
  *           has no packet mode.
  *   EPERM   denied by a security policy.

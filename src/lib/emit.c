@@ -17,7 +17,7 @@
 #include "sys.h"
 
 #define HUGE_PAGE ((size_t)2 * 1024 * 1024)
-#define WINDOW ((size_t)64 * 1024 * 1024) /* of a file mapped at once */
+#define WINDOW ((size_t)2 * 1024 * 1024) /* of a file mapped at once: it counts as resident */
 
 struct emit {
 	const struct xp_emit *job;

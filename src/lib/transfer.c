@@ -333,8 +333,7 @@ static ssize_t confirm_end(struct transfer *t, size_t len)
 	if (n <= 0)
 		return n;
 	/* No fallback, so it cannot be refused: these bytes are beyond the other way's sight. */
-	return take(t, &ways[XP_VIA_COPY], XP_VIA_AUTO, 0, "the input's size cannot be trusted") ?:
-												   n;
+	return take(t, &ways[XP_VIA_COPY], XP_VIA_AUTO, 0, "the input's size lies") ?: n;
 }
 
 static int run(struct transfer *t)

@@ -45,13 +45,13 @@ struct run {
 	uint64_t printed; /* packets whose results are out */
 	uint64_t failures;
 	bool stopped;     /* no more packets are taken */
+	bool passed_on;   /* the signal that stopped it */
 	int status;       /* why the run can't go on, or CLI_OK */
 	sigset_t waiting; /* the signal mask while it waits */
 	posix_spawnattr_t attributes;
 };
 
 static char packet_variable[64], worker_variable[64];
-extern char **environ;
 
 static void on_child(int number)
 {
@@ -214,15 +214,19 @@ static void reap(struct run *run)
 	}
 }
 
-/* Passes a signal on, once; the commands are waited for all the same. */
+/*
+ * Passes a signal on, once, to the commands and to what they have started: each has a process
+ * group of its own. They are waited for all the same.
+ */
 static void pass_on(struct run *run)
 {
-	if (run->stopped && run->status)
+	if (run->passed_on)
 		return;
+	run->passed_on = true;
 	stop(run, CLI_FAILED);
 	for (unsigned i = 0; i < run->jobs->workers; i++)
 		if (run->workers[i].pid)
-			kill(run->workers[i].pid, SIGTERM);
+			kill(-run->workers[i].pid, SIGTERM);
 }
 
 static void input_failed(struct run *run, int error)
@@ -305,7 +309,9 @@ static int prepare(struct run *run)
 	sigdelset(&run->waiting, SIGCHLD);
 	return posix_spawnattr_init(&run->attributes)                              ?:
 		       posix_spawnattr_setsigmask(&run->attributes, &run->waiting) ?:
-		       posix_spawnattr_setflags(&run->attributes, POSIX_SPAWN_SETSIGMASK);
+		       posix_spawnattr_setpgroup(&run->attributes, 0)              ?:
+		       posix_spawnattr_setflags(&run->attributes,
+						POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
 }
 
 static void work(struct run *run)

@@ -203,20 +203,38 @@ static int next_netstring(struct reader *r, bool nonblock, const char **record, 
 	return result;
 }
 
-static int next_chunk(struct reader *r, bool nonblock, const char **record, size_t *length)
+/* A piece above the limit is gone through as a long line is. */
+static int skip_chunk(struct reader *r)
 {
-	size_t want = r->chunk < r->limit || !r->split ? r->chunk : r->limit;
 	int result = 1;
 
-	if (want > r->limit) {
-		r->number++;
-		r->length = r->chunk;
-		return -EMSGSIZE;
+	r->number++;
+	r->length = 0;
+	while (result > 0 && r->length < r->chunk) {
+		size_t left = r->chunk - (size_t)r->length;
+		size_t n = held(r) < left ? held(r) : left;
+
+		r->length += n;
+		r->start += n;
+		result = r->length < r->chunk ? fill(r, false) : 0;
+		if (result == -EINTR && !signals_stop())
+			result = 1;
 	}
+	return result < 0 ? result : -EMSGSIZE;
+}
+
+static int next_chunk(struct reader *r, bool nonblock, const char **record, size_t *length)
+{
+	bool too_long = r->chunk > r->limit;
+	size_t want = !too_long ? r->chunk : r->split ? r->limit : r->limit + 1;
+	int result = 1;
+
 	while (held(r) < want && result > 0)
 		result = fill(r, nonblock);
 	if (result < 0 || !held(r))
 		return result;
+	if (held(r) > r->limit && too_long && !r->split)
+		return skip_chunk(r);
 	return hand_out(r, held(r) < want ? held(r) : want, 0, record, length);
 }
 

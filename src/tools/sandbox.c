@@ -60,6 +60,7 @@ static const int allowed[] = {
 	SCMP_SYS(rt_sigaction),
 	SCMP_SYS(rt_sigreturn),
 	SCMP_SYS(sigreturn),
+	SCMP_SYS(sigaltstack),
 	SCMP_SYS(rt_sigprocmask),
 	SCMP_SYS(setitimer),
 	SCMP_SYS(getpid),

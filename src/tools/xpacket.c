@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "endpoint.h"
 #include "intake.h"
 #include "jobs.h"
 #include "meter.h"
@@ -263,18 +264,28 @@ struct outlet {
 
 static int outlet_open(struct outlet *out, struct xpacket *x)
 {
+	const struct endpoint end = { .name = "standard output", .fd = STDOUT_FILENO };
+
 	out->frames = x->frames;
 	out->writer = (struct writer){ .fd = STDOUT_FILENO };
 	if (x->frames) {
 		out->end.limit = DEFAULT_MAX;
+		if (x->common.explain)
+			cli_say("frames in a stream: it was asked for");
 		return writer_put(&out->writer, INTAKE_MAGIC, strlen(INTAKE_MAGIC)) ? CLI_FAILED :
 										      CLI_OK;
 	}
-	if (!xp_packet_open(&out->end, STDOUT_FILENO, O_WRONLY))
+	if (!xp_packet_open(&out->end, STDOUT_FILENO, O_WRONLY)) {
+		/* A packet takes a slot, and a pipe of the default capacity has sixteen. */
+		endpoint_size_pipe(&end, 0, x->common.explain);
+		if (x->common.explain)
+			cli_say("packets of up to %zu bytes: packet mode was %s", out->end.limit,
+				out->end.restore ? "turned on" : "on already");
 		return CLI_OK;
+	}
 	if (errno == EINVAL)
 		return said("writing", "standard output", "not a pipe");
-	if (errno == EOPNOTSUPP) {
+	if (errno == EOPNOTSUPP || errno == EPERM) {
 		said("writing", "standard output", "no packet mode here; --frames does without");
 		return CLI_UNSUPPORTED;
 	}
@@ -297,17 +308,6 @@ static int outlet_flush(struct outlet *out)
 	return out->frames ? writer_flush(&out->writer) : 0;
 }
 
-/* A record from the reader: waits for it only after what is buffered went out. */
-static int next_record(struct reader *r, struct outlet *out, const char **record, size_t *length)
-{
-	int result = reader_next(r, out->frames, record, length);
-
-	if (result != -EAGAIN)
-		return result;
-	result = outlet_flush(out);
-	return result ? result : reader_next(r, false, record, length);
-}
-
 static int send_records(struct xpacket *x, struct reader *r, struct outlet *out)
 {
 	const char *record;
@@ -315,7 +315,13 @@ static int send_records(struct xpacket *x, struct reader *r, struct outlet *out)
 	int result, error;
 
 	while (!meter_tick(&x->meter, &x->report)) {
-		result = next_record(r, out, &record, &length);
+		result = reader_next(r, out->frames, &record, &length);
+		if (result == -EAGAIN) {
+			error = outlet_flush(out);
+			if (error)
+				return said("writing", "standard output", strerror(-error));
+			result = reader_next(r, false, &record, &length);
+		}
 		if (result == -EINTR)
 			continue;
 		if (result < 0)
@@ -438,18 +444,6 @@ static int printing_failed(const struct xpacket *x, int error)
 							   "contains a NUL; use --netstring");
 }
 
-/* The next packet; what was printed goes out before it is waited for. */
-static int next_packet(struct intake *in, struct writer *writer, const char **packet,
-		       size_t *length, size_t *available)
-{
-	int result = intake_next(in, true, packet, length, available);
-
-	if (result != -EAGAIN)
-		return result;
-	result = writer_flush(writer);
-	return result ? result : intake_next(in, false, packet, length, available);
-}
-
 static int receive(struct xpacket *x, struct intake *in, struct writer *writer)
 {
 	int result, status = CLI_OK;
@@ -459,7 +453,14 @@ static int receive(struct xpacket *x, struct intake *in, struct writer *writer)
 	while (!x->count || x->packets < x->count) {
 		if (meter_tick(&x->meter, &x->report))
 			return CLI_FAILED;
-		result = next_packet(in, writer, &packet, &length, &available);
+		result = intake_next(in, true, &packet, &length, &available);
+		if (result == -EAGAIN) {
+			/* What was printed goes out before more is waited for. */
+			result = writer_flush(writer);
+			if (result)
+				return printing_failed(x, -result);
+			result = intake_next(in, false, &packet, &length, &available);
+		}
 		if (result == -EINTR)
 			continue;
 		if (result < 0)
@@ -490,6 +491,14 @@ static int open_intake(struct xpacket *x, struct intake *in)
 	return error ? said("reading", "standard input", strerror(-error)) : CLI_OK;
 }
 
+/* Only the first packet tells which it is. */
+static void explain_intake(const struct xpacket *x, const struct intake *in)
+{
+	if (x->common.explain)
+		cli_say(in->framed ? "frames in a stream: they begin with their mark" :
+				     "packets: standard input holds them");
+}
+
 static int run_recv(struct xpacket *x)
 {
 	struct writer writer = { .fd = STDOUT_FILENO };
@@ -504,6 +513,7 @@ static int run_recv(struct xpacket *x)
 	error = writer_flush(&writer);
 	if (error && !status)
 		status = said("writing", "standard output", strerror(-error));
+	explain_intake(x, &in);
 	intake_close(&in);
 	return status;
 }
@@ -530,6 +540,7 @@ static int run_work(struct xpacket *x)
 	x->report.bytes = jobs.report.bytes;
 	x->report.calls = jobs.report.calls;
 	x->packets = in.number;
+	explain_intake(x, &in);
 	intake_close(&in);
 	return status;
 }

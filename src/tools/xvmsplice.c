@@ -58,17 +58,27 @@ static error_t choose(struct xvmsplice *x, enum what what, struct argp_state *st
 
 static error_t parse_repeat(struct xvmsplice *x, const char *text, struct argp_state *state)
 {
-	size_t length = strlen(text);
-	char *line = malloc(length + 1);
+	char *line;
+	int length = asprintf(&line, "%s\n", text);
 
-	if (!line)
+	if (length < 0)
 		argp_failure(state, CLI_FAILED, ENOMEM, "--repeat");
-	memcpy(line, text, length);
-	line[length] = '\n';
 	x->job.from = XP_MEMORY_REPEAT;
 	x->job.string = line;
-	x->job.string_length = length + 1;
+	x->job.string_length = (size_t)length;
 	return choose(x, WHAT_REPEAT, state);
+}
+
+/* Any 64-bit number, in decimal. */
+static uint64_t parse_seed(const char *text, struct argp_state *state)
+{
+	unsigned long long seed;
+
+	errno = 0;
+	seed = strtoull(text, NULL, 10);
+	if (!*text || strspn(text, "0123456789") != strlen(text) || errno)
+		argp_error(state, "--pattern: '%s' is no seed", text);
+	return seed;
 }
 
 static error_t parse_pattern(struct xvmsplice *x, const char *text, struct argp_state *state)
@@ -87,7 +97,7 @@ static error_t parse_pattern(struct xvmsplice *x, const char *text, struct argp_
 			argp_failure(state, CLI_FAILED, errno, "--pattern");
 	} else if (!strncmp(text, "random:", 7)) {
 		x->job.from = XP_MEMORY_RANDOM;
-		x->job.seed = cli_size_option(state, "--pattern", text + 7);
+		x->job.seed = parse_seed(text + 7, state);
 	} else {
 		argp_error(state, "--pattern: '%s' is none of zero, counter, random[:SEED]", text);
 	}

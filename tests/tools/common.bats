@@ -336,8 +336,8 @@ refused() {
 		grep -q 20001 err
 		expect 0 with_option "$tool" --stats=json
 		[[ $(wc -l <err) == 1 ]]
-		jq -e --arg tool "$tool" '.tool == $tool and .bytes == 20001 and (.seconds | type) == "number"
-			and (.method | type) == "string" and .fallback == null and .calls >= 1' err
+		holds '.tool == $tool and .bytes == 20001 and (.seconds | type) == "number"
+			and (.method | type) == "string" and .fallback == null and .calls >= 1' err --arg tool "$tool"
 	done
 }
 
@@ -355,8 +355,10 @@ refused() {
 @test "without --stats, --explain and --progress nothing is said" {
 	expect 0 xsplice "$SMALL" out
 	silent
-	expect 0 xtee out <"$SMALL" >/dev/null
+	cmp "$SMALL" out
+	expect 0 xtee out <"$TEXT" >/dev/null
 	silent
+	cmp "$TEXT" out
 }
 
 @test "--progress never touches standard output" {
@@ -381,7 +383,9 @@ refused() {
 
 @test "--progress prints lines where standard error is no terminal" {
 	expect 0 xsplice --progress "$DATA" out
+	[[ -s err ]]
 	lacks $'\r' err
+	cmp "$DATA" out
 }
 
 @test "--progress prints a line a second" {

@@ -97,6 +97,12 @@ signal() {
 	kill "-$1" "$2"
 }
 
+# holds FILTER FILE [jq OPTION...] - FILE has JSON in it, and FILTER is true of it.
+holds() {
+	[[ -s $2 ]] || fail "$2 is missing or empty"
+	jq -e "${@:3}" "$1" "$2" >/dev/null || fail "not true: $1 | $(<"$2")"
+}
+
 # own PID - ends PID with the test.
 own() {
 	OWNED+=("$1")

@@ -36,7 +36,7 @@ shows() {
 	fifo f
 	printf 12345 >&"$FD"
 	expect 0 xpipe --stdin --json <f >shown
-	jq -e '.size == 65536 and .queued == 5 and .mode == "stream" and .slots == 16' shown
+	holds '.size == 65536 and .queued == 5 and .mode == "stream" and .slots == 16' shown
 	[[ $(wc -l <shown) == 1 ]]
 }
 

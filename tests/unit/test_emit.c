@@ -8,7 +8,7 @@
 
 #include "tap.h"
 
-#define LEN 5000001
+#define LEN 2500001
 
 static const char *where = "native";
 static const enum xp_via vias[] = { XP_VIA_AUTO, XP_VIA_VMSPLICE, XP_VIA_TEE, XP_VIA_COPY };

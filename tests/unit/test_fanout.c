@@ -8,7 +8,7 @@
 
 #include "tap.h"
 
-#define LEN 500000
+#define LEN 200000
 #define MANY 12
 
 enum output_kind {
@@ -72,7 +72,7 @@ static void open_receiver(struct receiver *r, enum output_kind kind)
 		must(kind != TO_TINY_PIPE || fcntl(pair[1], F_SETPIPE_SZ, 4096) == 4096);
 	}
 	r->fd = pair[1];
-	r->child = collector(pair[0], r->got, kind == TO_SLOW_PIPE ? 100 : 65536);
+	r->child = collector(pair[0], r->got, kind == TO_SLOW_PIPE ? 1000 : 65536);
 	close(pair[0]);
 }
 
