@@ -206,11 +206,7 @@ sorted() {
 
 @test "frames over a stream are a queue, too" {
 	seq 100 | xdeny fcntl:F_SETFL=EINVAL -- xpacket send --frames |
-<<<<<<< HEAD
-		expect 0 xpacket work -j4 -- sh -c 'echo "$(cat)"' >out
-=======
 		expect 0 xpacket work -j4 -- sh -c 'read -r n; echo "$n"' >out
->>>>>>> t3
 	sort -n out | cmp - <(seq 100)
 	seq 100 | xdeny fcntl:F_SETFL=EINVAL -- xpacket send --frames |
 		expect 0 xpacket work -j4 --keep-order -- sh -c 'cat; echo' | cmp - <(seq 100)
