@@ -4,15 +4,17 @@
  *
  * "|" joins two commands by a pipe, "~" by a TCP connection over loopback, "," runs them
  * side by side unjoined; "<FILE" and ">FILE" redirect the command they stand in, the
- * latter in place. Prints the seconds from the first fork to the last exit, the seconds of
- * CPU that all commands used, both over all runs, then each command's peak resident set in
- * KiB. One small process forks them all, so that a command's cost is the same whoever it is
- * compared with, and no shell is timed along with it.
+ * latter in place. A command that a pipe's dead reader ended has not failed. Prints the
+ * seconds from the first fork to the last exit, the seconds of CPU that all commands used,
+ * both over all runs, then each command's peak resident set in KiB. One small process forks
+ * them all, so that a command's cost is the same whoever it is compared with, and no shell is
+ * timed along with it.
  */
 #include "bench.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -135,6 +137,8 @@ static int finish(struct stage *stages, int count)
 		stages[i].cpu += seconds(&used.ru_utime) + seconds(&used.ru_stime);
 		if (used.ru_maxrss > stages[i].peak)
 			stages[i].peak = used.ru_maxrss;
+		if (WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE && stages[i].join == '|')
+			continue;
 		if (status && !failed++)
 			fprintf(stderr, "stages: %s: wait status %#x\n", stages[i].command[0],
 				(unsigned)status);
@@ -149,6 +153,7 @@ int main(int argc, char **argv)
 	double cpu = 0;
 	int failed = 0;
 
+	signal(SIGPIPE, SIG_DFL);
 	argv++;
 	if (argc > 2 && !strcmp(*argv, "-n")) {
 		runs = number(argv[1]);

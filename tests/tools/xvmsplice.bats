@@ -638,6 +638,10 @@ wanted() {
 	jq -e '.bytes == 2101473' err
 	cat "$DATA" | expect 0 xvmsplice --read --via=vmsplice --stats=json out
 	jq -e '.bytes == 2101473 and .method == "vmsplice"' err
+	cat "$DATA" | expect 0 xvmsplice --read --stats=json out
+	jq -e '.bytes == 2101473 and (.method | IN("vmsplice", "copy"))' err
+	cat "$DATA" | expect 0 xvmsplice --read --via=write --stats=json out
+	jq -e '.bytes == 2101473 and .method == "copy" and .fallback == null' err
 	expect 0 xvmsplice --stats "$SMALL" | cat >out
 	[[ $(wc -l <err) == 1 ]]
 	grep -q 20001 err
@@ -655,8 +659,9 @@ wanted() {
 		grep -q '^xvmsplice: .*vmsplice' err
 		grep -q '^xvmsplice: .*copy' err
 	done
-	expect 0 xvmsplice --explain "$DATA" | cmp - "$DATA"
-	grep -qE '^xvmsplice: .*(vmsplice|tee|copy)' err
+	expect 0 xvmsplice --via=vmsplice --explain "$DATA" | cmp - "$DATA"
+	grep -q '^xvmsplice: .*vmsplice' err
+	lacks copy err
 }
 
 @test "--progress never touches standard output" {
