@@ -17,7 +17,7 @@
 #include "sys.h"
 
 #define HUGE_PAGE ((size_t)2 * 1024 * 1024)
-#define WINDOW ((size_t)2 * 1024 * 1024) /* of a file mapped at once: it counts as resident */
+#define WINDOW ((size_t)4 * 1024 * 1024) /* of a file mapped at once: it counts as resident */
 
 struct emit {
 	const struct xp_emit *job;
@@ -33,6 +33,7 @@ struct emit {
 	size_t left;       /* how many */
 	uint64_t position; /* of the piece's end in what is written */
 	uint64_t random;   /* state of the generator */
+	size_t block;      /* of XP_MEMORY_REPEAT: its length, 0 before it is made */
 };
 
 static void unmap(struct emit *e)
@@ -144,24 +145,37 @@ static size_t block_length(size_t string)
 	return both > HUGE_PAGE ? both : HUGE_PAGE / both * both;
 }
 
-/* Makes the block once; after that it is only gone through again. */
-static int repeat(struct emit *e)
+/* Makes the block: the string once, and then as much again as there is, until it is full. */
+static int make_block(struct emit *e)
 {
 	size_t length = block_length(e->job->string_length);
-	int error;
+	size_t have = e->job->string_length;
+	int error = map_anonymous(e, length);
+	char *block;
 
-	if (!e->map) {
-		error = map_anonymous(e, length);
-		if (error)
-			return error;
-		for (size_t at = 0; at < length; at += e->job->string_length)
-			memcpy((char *)(uintptr_t)e->piece + at, e->job->string,
-			       e->job->string_length);
-	} else {
-		e->piece -= length;
+	if (error)
+		return error;
+	block = (char *)(uintptr_t)e->piece;
+	memcpy(block, e->job->string, have);
+	for (size_t more; have < length; have += more) {
+		more = have < length - have ? have : length - have;
+		memcpy(block + have, block, more);
 	}
-	e->left = length;
+	e->block = length;
 	return 0;
+}
+
+/* The block is made once; after that it is only gone through again. */
+static int repeat(struct emit *e)
+{
+	int error = 0;
+
+	if (e->block)
+		e->piece -= e->block;
+	else
+		error = make_block(e);
+	e->left = e->block;
+	return error;
 }
 
 /* Sees to it that bytes are at hand; nothing is left at the end of a file. */

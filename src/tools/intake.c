@@ -9,20 +9,24 @@
 
 static const char magic[] = INTAKE_MAGIC;
 #define MAGIC_LENGTH (sizeof(magic) - 1)
+#define LARGE_PIPE ((size_t)1024 * 1024)
 
 int intake_open(struct intake *in, size_t max)
 {
 	struct xp_pipe_info info;
 	int error;
 
-	*in = (struct intake){ .size = max };
+	*in = (struct intake){ .size = max, .max = max };
 	in->frames = (struct reader){ .fd = STDIN_FILENO,
 				      .framing = FRAMING_NETSTRING,
 				      .limit = max };
 	in->packets = !xp_packet_open(&in->end, STDIN_FILENO, O_RDONLY);
 	if (!in->packets && errno != EINVAL)
 		return -errno;
-	/* If frames come, the first read takes all that the pipe holds, and must not cut it. */
+	/* If frames come, the first read takes all that the pipe holds, and must not cut it. The
+	 * pipe may yet grow to the size that this suite gives one. */
+	if (in->size < LARGE_PIPE)
+		in->size = LARGE_PIPE;
 	if (!xp_pipe_info(STDIN_FILENO, &info) && info.size > in->size)
 		in->size = info.size;
 	in->buffer = malloc(in->size);
@@ -72,7 +76,7 @@ static int next_frame(struct intake *in, bool nonblock, const char **packet, siz
 		in->frames.start += MAGIC_LENGTH;
 		return next_frame(in, nonblock, packet, length, available);
 	}
-	*available = *length;
+	*available = *length < in->max ? *length : in->max;
 	in->number += result > 0;
 	return result;
 }
@@ -91,7 +95,7 @@ static int next_packet(struct intake *in, bool nonblock, const char **packet, si
 	}
 	*packet = in->buffer;
 	*length = (size_t)n;
-	*available = *length < in->size ? *length : in->size;
+	*available = *length < in->max ? *length : in->max;
 	in->number += n > 0;
 	return n > 0;
 }

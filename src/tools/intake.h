@@ -19,7 +19,8 @@ struct intake {
 	bool framed;  /* the magic was seen */
 	struct reader frames;
 	char *buffer;
-	size_t size;
+	size_t size;     /* of the buffer */
+	size_t max;      /* longest packet that is handed out whole */
 	uint64_t number; /* packets so far */
 };
 

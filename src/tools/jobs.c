@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,6 +23,7 @@
 
 /* Results that may wait for an earlier one, for each worker: a bound on open descriptors. */
 #define WINDOW_PER_WORKER 8
+#define OTHER_DESCRIPTORS 24
 
 struct worker {
 	pid_t pid; /* 0 while free */
@@ -44,10 +46,12 @@ struct run {
 	uint64_t window;
 	uint64_t printed; /* packets whose results are out */
 	uint64_t failures;
-	bool stopped;     /* no more packets are taken */
-	bool passed_on;   /* the signal that stopped it */
-	int status;       /* why the run can't go on, or CLI_OK */
-	sigset_t waiting; /* the signal mask while it waits */
+	bool stopped;       /* no more packets are taken */
+	bool passed_on;     /* the signal that stopped it */
+	bool output_failed; /* nothing more can be printed */
+	bool cut;           /* a packet was longer than what may be taken */
+	int status;         /* why the run can't go on, or CLI_OK */
+	sigset_t waiting;   /* the signal mask while it waits */
 	posix_spawnattr_t attributes;
 };
 
@@ -155,22 +159,41 @@ static void start(struct run *run, const char *packet, size_t length)
 	run->idle_count--;
 }
 
+/* Whoever asks to stop does not want to wait for the output either. */
+static int on_progress(const struct xp_report *report, void *arg)
+{
+	(void)report;
+	(void)arg;
+	return signals_stop();
+}
+
+static void print_result(struct run *run, int output)
+{
+	loff_t at = 0;
+	struct xp_transfer job = {
+		.in = output,
+		.out = STDOUT_FILENO,
+		.in_offset = &at,
+		.length = XP_TO_END,
+		.progress = on_progress,
+	};
+	struct xp_report report;
+
+	if (signals_stop() || run->output_failed || !xp_transfer(&job, &report))
+		return;
+	run->output_failed = true;
+	if (report.error != ECANCELED)
+		cli_error("writing", "standard output", report.error);
+	stop(run, CLI_FAILED);
+}
+
 /* Prints a result that is due, and all that waited for it. */
 static void print_due(struct run *run)
 {
 	struct result *r = result_of(run, run->printed + 1);
 
 	while (r->used && r->done) {
-		loff_t at = 0;
-		struct xp_transfer job = {
-			.in = r->output, .out = STDOUT_FILENO, .in_offset = &at, .length = XP_TO_END
-		};
-		struct xp_report report;
-
-		if (xp_transfer(&job, &report) && !run->stopped) {
-			cli_error("writing", "standard output", report.error);
-			stop(run, CLI_FAILED);
-		}
+		print_result(run, r->output);
 		close(r->output);
 		r->used = false;
 		run->printed++;
@@ -178,15 +201,28 @@ static void print_due(struct run *run)
 	}
 }
 
+/* "KILL", or the number of one that has no name. */
+static const char *signal_name(int number, char text[16])
+{
+	const char *name = sigabbrev_np(number);
+
+	if (name)
+		return name;
+	snprintf(text, 16, "%d", number);
+	return text;
+}
+
 static void judge(struct run *run, const struct worker *w, unsigned number, int status)
 {
+	char text[16];
+
 	if (WIFEXITED(status) && !WEXITSTATUS(status))
 		return;
 	run->failures++;
 	if (WIFSIGNALED(status) && !signals_stop())
 		cli_say("packet %llu (worker %u): killed by signal %s",
 			(unsigned long long)w->packet, number + 1,
-			sigabbrev_np(WTERMSIG(status)) ?: "?");
+			signal_name(WTERMSIG(status), text));
 	if (run->jobs->halt)
 		stop(run, CLI_OK);
 }
@@ -267,6 +303,7 @@ static bool take(struct run *run)
 		stop(run, CLI_OK);
 	if (result <= 0)
 		return false;
+	run->cut |= length > available;
 	if (length > available)
 		cli_say("record %llu: cut at %zu of %zu bytes",
 			(unsigned long long)run->jobs->in->number, available, length);
@@ -285,6 +322,17 @@ static void wait_for_something(struct run *run)
 	ppoll(&input, 1, NULL, &run->waiting);
 }
 
+/* How many results may be open at once, leaving descriptors for the rest. */
+static uint64_t window(unsigned workers)
+{
+	uint64_t wanted = (uint64_t)workers * WINDOW_PER_WORKER;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= wanted + OTHER_DESCRIPTORS)
+		return wanted;
+	return limit.rlim_cur > OTHER_DESCRIPTORS ? limit.rlim_cur - OTHER_DESCRIPTORS : 1;
+}
+
 static int prepare(struct run *run)
 {
 	struct sigaction action = { .sa_handler = on_child };
@@ -292,7 +340,7 @@ static int prepare(struct run *run)
 
 	run->workers = calloc(run->jobs->workers, sizeof(*run->workers));
 	run->idle = calloc(run->jobs->workers, sizeof(*run->idle));
-	run->window = (uint64_t)run->jobs->workers * WINDOW_PER_WORKER;
+	run->window = window(run->jobs->workers);
 	run->results = calloc(run->window, sizeof(*run->results));
 	if (!run->workers || !run->idle || !run->results)
 		return ENOMEM;
@@ -347,5 +395,5 @@ int jobs_run(struct jobs *jobs)
 	free(run.workers);
 	free(run.idle);
 	free(run.results);
-	return run.status ? run.status : run.failures ? CLI_FAILED : CLI_OK;
+	return run.status ? run.status : run.failures || run.cut ? CLI_FAILED : CLI_OK;
 }

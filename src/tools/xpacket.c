@@ -468,8 +468,6 @@ static int receive(struct xpacket *x, struct intake *in, struct writer *writer)
 		if (!result)
 			return status;
 		x->packets++;
-		if (available > x->max)
-			available = x->max;
 		if (length > available) {
 			cli_say("record %llu: cut at %zu of %zu bytes",
 				(unsigned long long)x->packets, available, length);
