@@ -17,9 +17,12 @@ int intake_open(struct intake *in, size_t max)
 	int error;
 
 	*in = (struct intake){ .size = max, .max = max };
-	in->frames = (struct reader){ .fd = STDIN_FILENO,
-				      .framing = FRAMING_NETSTRING,
-				      .limit = max };
+	/* Each sender into one pipe begins with the magic. */
+	in->frames = (struct reader){
+		.fd = STDIN_FILENO,
+		.framing = FRAMING_NETSTRING,
+		.mark = magic,
+	};
 	in->packets = !xp_packet_open(&in->end, STDIN_FILENO, O_RDONLY);
 	if (!in->packets && errno != EINVAL)
 		return -errno;
@@ -70,12 +73,6 @@ static int next_frame(struct intake *in, bool nonblock, const char **packet, siz
 {
 	int result = reader_next(&in->frames, nonblock, packet, length);
 
-	/* Each sender into one pipe begins with the magic. */
-	if (result == -EBADMSG && in->frames.end - in->frames.start >= MAGIC_LENGTH &&
-	    !memcmp(in->frames.buffer + in->frames.start, magic, MAGIC_LENGTH)) {
-		in->frames.start += MAGIC_LENGTH;
-		return next_frame(in, nonblock, packet, length, available);
-	}
 	*available = *length < in->max ? *length : in->max;
 	in->number += result > 0;
 	return result;

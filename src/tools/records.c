@@ -139,6 +139,15 @@ static int parse_length(struct reader *r)
 	const char *text = r->buffer + r->start;
 	size_t digits = 0;
 
+	if (r->mark &&
+	    !strncmp(text, r->mark, held(r) < strlen(r->mark) ? held(r) : strlen(r->mark))) {
+		if (held(r) < strlen(r->mark) && !r->eof)
+			return 0;
+		if (held(r) >= strlen(r->mark)) {
+			r->start += strlen(r->mark);
+			return parse_length(r);
+		}
+	}
 	r->left = 0;
 	while (digits < held(r) && digits < LENGTH_DIGITS && text[digits] >= '0' &&
 	       text[digits] <= '9')
@@ -262,10 +271,12 @@ int writer_flush(struct writer *writer)
 
 		if (n > 0)
 			done += (size_t)n;
+		else if (errno != EAGAIN && errno != EINTR)
+			return -errno;
+		else if (signals_stop())
+			return -EINTR;
 		else if (errno == EAGAIN)
 			poll(&ready, 1, -1);
-		else if (errno != EINTR)
-			return -errno;
 	}
 	writer->used = 0;
 	return 0;

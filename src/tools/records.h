@@ -14,9 +14,10 @@ enum framing { FRAMING_LINES, FRAMING_NULL, FRAMING_NETSTRING, FRAMING_CHUNK };
 struct reader {
 	int fd;
 	enum framing framing;
-	size_t chunk; /* FRAMING_CHUNK: bytes a record */
-	size_t limit; /* longest record, bytes */
-	bool split;   /* hand out longer ones in pieces of the limit */
+	size_t chunk;     /* FRAMING_CHUNK: bytes a record */
+	size_t limit;     /* longest record, bytes */
+	bool split;       /* hand out longer ones in pieces of the limit */
+	const char *mark; /* FRAMING_NETSTRING: passed over where a record could begin, or NULL */
 	char *buffer;
 	size_t capacity, start, end; /* what is in the buffer, and not yet handed out */
 	bool eof;
@@ -51,7 +52,10 @@ struct writer {
 /* Adds bytes to the buffer, writing it out as it fills. 0 or -errno. */
 int writer_put(struct writer *writer, const char *bytes, size_t length);
 
-/* Writes out what is buffered, waiting for a non-blocking descriptor. 0 or -errno. */
+/*
+ * Writes out what is buffered, waiting for a non-blocking descriptor. 0 or -errno; -EINTR where a
+ * signal asks to stop.
+ */
 int writer_flush(struct writer *writer);
 
 /* Adds one record. Returns 0, -EBADMSG where it contains what ends a record, or -errno. */

@@ -230,6 +230,12 @@ static int said(const char *side, const char *object, const char *cause)
 	return CLI_FAILED;
 }
 
+/* A failure of the output; a signal that ends the run needs no words. */
+static int writing_failed(int error)
+{
+	return error == EINTR ? CLI_FAILED : said("writing", "standard output", strerror(error));
+}
+
 /* A failure of one record: "record N: CAUSE". */
 static int record_failed(const char *side, const char *object, uint64_t number, const char *cause)
 {
@@ -319,7 +325,7 @@ static int send_records(struct xpacket *x, struct reader *r, struct outlet *out)
 		if (result == -EAGAIN) {
 			error = outlet_flush(out);
 			if (error)
-				return said("writing", "standard output", strerror(-error));
+				return writing_failed(-error);
 			result = reader_next(r, false, &record, &length);
 		}
 		if (result == -EINTR)
@@ -335,7 +341,7 @@ static int send_records(struct xpacket *x, struct reader *r, struct outlet *out)
 					     "empty, which no packet can be");
 		error = outlet_send(out, record, length);
 		if (error)
-			return said("writing", "standard output", strerror(-error));
+			return writing_failed(-error);
 		x->packets++;
 		x->report.bytes += length;
 		x->report.calls++;
@@ -361,7 +367,7 @@ static int run_send(struct xpacket *x)
 		status = send_records(x, &reader, &out);
 	error = outlet_flush(&out);
 	if (error && !status)
-		status = said("writing", "standard output", strerror(-error));
+		status = writing_failed(-error);
 	if (xp_packet_close(&out.end) && !status)
 		status = said("writing", "standard output", strerror(errno));
 	reader_close(&reader);
@@ -438,7 +444,7 @@ static int intake_failed(const struct xpacket *x, int error)
 static int printing_failed(const struct xpacket *x, int error)
 {
 	if (error != EBADMSG)
-		return said("writing", "standard output", strerror(error));
+		return writing_failed(error);
 	return record_failed("writing", "standard output", x->packets,
 			     x->framing == FRAMING_LINES ? "contains a newline; use --netstring" :
 							   "contains a NUL; use --netstring");
@@ -510,7 +516,7 @@ static int run_recv(struct xpacket *x)
 		status = receive(x, &in, &writer);
 	error = writer_flush(&writer);
 	if (error && !status)
-		status = said("writing", "standard output", strerror(-error));
+		status = writing_failed(-error);
 	explain_intake(x, &in);
 	intake_close(&in);
 	return status;

@@ -260,7 +260,8 @@ static int transfer(struct xvmsplice *x, const struct endpoint *in, loff_t *offs
 		.via = via,
 		.flags = x->common.no_fallback ? XP_NO_FALLBACK : 0,
 		.progress = on_progress,
-		.decided = on_decision,
+		/* A copy has been told of already, or only looks for more at the end of a file. */
+		.decided = via == XP_VIA_COPY ? NULL : on_decision,
 		.arg = x,
 	};
 	struct xp_report report;
@@ -309,7 +310,13 @@ static int emit_file(struct xvmsplice *x, const struct endpoint *in, uint64_t le
 	/* The size that a file has is not where it ends: read(2) has the last word. */
 	at += (loff_t)(x->total.bytes - before);
 	length -= length == XP_TO_END ? 0 : x->total.bytes - before;
-	return transfer(x, in, lseek(in->fd, 0, SEEK_CUR) < 0 ? NULL : &at, length, XP_VIA_COPY);
+	if (lseek(in->fd, 0, SEEK_CUR) < 0)
+		return transfer(x, in, NULL, length, XP_VIA_COPY);
+	status = transfer(x, in, &at, length, XP_VIA_COPY);
+	/* Who shares the description reads on where this ended. */
+	if (lseek(in->fd, at, SEEK_SET) < 0 && !status)
+		status = endpoint_failed(in, errno);
+	return status;
 }
 
 static int emit_files(struct xvmsplice *x)
@@ -372,7 +379,8 @@ static int work(struct xvmsplice *x)
 {
 	switch (x->what) {
 	case WHAT_READ:
-		return transfer(x, &x->in[0], NULL, x->job.length, XP_VIA_VMSPLICE);
+		return transfer(x, &x->in[0], NULL, x->job.length,
+				x->via == XP_VIA_COPY ? XP_VIA_COPY : XP_VIA_VMSPLICE);
 	case WHAT_FILES:
 		return emit_files(x);
 	default:
