@@ -29,6 +29,11 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+/* Strict C hides it; splice(2) and its kin are declared with it. */
+#ifdef __GLIBC__
+typedef __loff_t loff_t;
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -316,12 +321,14 @@ XP_API ssize_t xp_pipe_set_size(int fd, size_t size);
  * @fd: the write end. Everybody who shares its file description is affected.
  * @mode: XP_PIPE_STREAM or XP_PIPE_PACKET.
  *
- * Turning packet mode on while bytes are queued would merge the first packets
- * with them, and is refused.
+ * Turning packet mode on while stream data is queued would merge the first packet with it, and is
+ * refused; queued packets are no hindrance. Which they are is found out on a duplicate, for which
+ * the pipe is opened once more through /proc; where that can't be done, all that is queued counts
+ * as stream data.
  *
  * Returns: 0, or -1 with errno
  *   EBADF   @fd is closed, or was opened with O_PATH.
- *   EBUSY   packet mode was asked for while bytes are queued.
+ *   EBUSY   packet mode was asked for while stream data is queued.
  *   EINVAL  @fd is no pipe or not a write end, @mode is another, or the kernel
  *           has no packet mode.
  *   EPERM   denied by a security policy.
@@ -351,13 +358,16 @@ enum xp_via {
 	XP_VIA_SPLICE,          /* splice(2), through a private pipe or directly */
 	XP_VIA_SENDFILE,        /* sendfile(2) */
 	XP_VIA_COPY_FILE_RANGE, /* copy_file_range(2) */
-	XP_VIA_TEE,             /* tee(2); for xp_fanout() only */
+	XP_VIA_TEE,             /* tee(2); for xp_fanout() and xp_emit() */
+	XP_VIA_VMSPLICE,        /* vmsplice(2); for xp_emit(), and from a pipe for xp_transfer() */
 	XP_VIA_COPY,            /* read(2) and write(2) */
 	XP_VIA_COUNT
 };
 
 /*
- * xp_via_name - "auto", "splice", "sendfile", "copy_file_range", "tee" or "copy".
+ * xp_via_name - "auto", "splice", "sendfile", "copy_file_range", "tee", "vmsplice" or "copy".
+ *
+ * @via: a way.
  *
  * Returns: a static string; NULL if @via is no way.
  * Errors: none.
@@ -397,6 +407,8 @@ struct xp_report {
 #define XP_MOVE 0x10u          /* SPLICE_F_MOVE */
 #define XP_PEEK 0x20u          /* xp_fanout(): duplicate what is queued, consume nothing */
 #define XP_WATCH_OUTPUTS 0x40u /* xp_fanout(): notice a dead reader while idle */
+#define XP_HUGE 0x80u          /* xp_emit(): memory from huge pages where there are any */
+#define XP_GIFT 0x100u         /* xp_emit(): SPLICE_F_GIFT */
 
 /* A length that means "to the end of the input". */
 #define XP_TO_END UINT64_MAX
@@ -500,6 +512,147 @@ struct xp_fanout {
  * Since: 0.1.0
  */
 XP_API int xp_fanout(const struct xp_fanout *job, struct xp_report *report) XP_NONNULL(1, 2);
+
+/* ------------------------------------------------------------------ memory */
+
+/* What xp_emit() writes. */
+enum xp_memory {
+	XP_MEMORY_FILE,    /* a file, mapped privately */
+	XP_MEMORY_REPEAT,  /* a string, again and again */
+	XP_MEMORY_COUNTER, /* 0, 1, 2, ... as 64-bit little-endian numbers */
+	XP_MEMORY_RANDOM,  /* pseudo-random bytes that a seed determines */
+};
+
+struct xp_emit {
+	int out;              /* descriptor; one that is no pipe is served through a private one */
+	enum xp_memory from;  /* what to write */
+	int file;             /* XP_MEMORY_FILE: a descriptor that can be mapped */
+	loff_t file_offset;   /* where in it to begin, bytes */
+	const void *string;   /* XP_MEMORY_REPEAT: not needed any more after the call */
+	size_t string_length; /* bytes, at least 1 */
+	uint64_t seed;        /* XP_MEMORY_RANDOM */
+	uint64_t length;      /* bytes, or XP_TO_END: for ever, or to the end of the file */
+	enum xp_via via;      /* XP_VIA_AUTO, XP_VIA_VMSPLICE, XP_VIA_TEE or XP_VIA_COPY */
+	unsigned flags;       /* XP_HUGE, XP_GIFT, XP_NO_FALLBACK */
+	/* Called after each step and after each signal; not 0 stops. May be NULL. */
+	int (*progress)(const struct xp_report *report, void *arg);
+	/* Called once a decision. May be NULL. */
+	void (*decided)(const struct xp_decision *decision, void *arg);
+	void *arg; /* handed to both */
+};
+
+/*
+ * xp_emit - writes memory to a descriptor, without copying it wherever that is safe.
+ *
+ * @job: what to write, and how.
+ * @report: filled in whatever happens.
+ *
+ * Memory that a pipe may refer to is never written again and never goes back to the allocator:
+ * what repeats is made once and handed over again and again; what does not is made in memory of
+ * its own. What a reader gets is what the memory held when it was handed over, whatever the
+ * reader does with it; of a mapped file that holds as long as nobody writes to the file.
+ *
+ * XP_VIA_TEE duplicates from a pipe that is filled once (XP_MEMORY_REPEAT only). Where a way is
+ * refused, or vmsplice(2) answers EOPNOTSUPP, EPERM, ENOSYS or EINVAL to its first call, the
+ * next serves: vmsplice, tee, write.
+ *
+ * Returns: 0 once @job->length bytes were written, or -1 with errno, which @report->error
+ * repeats and @report->side assigns:
+ *   EBADF   a descriptor is closed or open in the wrong direction.
+ *   ECANCELED  @job->progress stopped it.
+ *   EFAULT  the file was truncated while it was read.
+ *   EINVAL  an unknown flag, way or kind of memory, a negative offset, or an empty string.
+ *   ENODEV, EACCES  the file is none that can be mapped.
+ *   ENOMEM  out of memory.
+ *   EOPNOTSUPP  XP_NO_FALLBACK, and the way is not here.
+ *   EPIPE   nobody reads the output (and SIGPIPE is raised).
+ *   and what write(2) gives for the output: ECONNRESET, EDQUOT, EFBIG, EIO, ENOSPC, ENOTCONN.
+ * Since: 0.1.0
+ */
+XP_API int xp_emit(const struct xp_emit *job, struct xp_report *report) XP_NONNULL(1, 2);
+
+/* ----------------------------------------------------------------- packets */
+
+/* One end of a packet pipe: a pipe, or a SEQPACKET socket. xp_packet_open() fills it in. */
+struct xp_packet {
+	int fd;
+	size_t limit; /* largest packet that can be sent, bytes */
+	bool socket;  /* SEQPACKET */
+	bool restore; /* packet mode was turned on, and xp_packet_close() turns it off */
+};
+
+/*
+ * xp_packet_open - makes an end of a pipe ready for packets.
+ *
+ * @end: filled in on success.
+ * @fd: a pipe or a SEQPACKET socket.
+ * @access: O_RDONLY to receive, O_WRONLY to send. A pipe to send to that is not in packet mode is
+ *   switched to it, for everybody who shares its file description.
+ *
+ * Returns: 0, or -1 with errno
+ *   EBADF   @fd is closed, or open in the wrong direction.
+ *   EBUSY   bytes are queued that are no packets; they would merge with the first ones.
+ *   EINVAL  @fd is neither a pipe nor a SEQPACKET socket, or a notification pipe.
+ *   EOPNOTSUPP  this kernel has no packet mode.
+ *   EPERM   denied by a security policy.
+ * Since: 0.1.0
+ */
+XP_API int xp_packet_open(struct xp_packet *end, int fd, int access) XP_NONNULL(1);
+
+/*
+ * xp_packet_close - puts a pipe's mode back as xp_packet_open() found it.
+ *
+ * @end: one that xp_packet_open() filled in. Its descriptor stays open; packets that are queued
+ *   stay packets.
+ *
+ * Returns: 0, or -1 with errno
+ *   EBADF   the descriptor was closed.
+ *   EPERM   denied by a security policy.
+ * Since: 0.1.0
+ */
+XP_API int xp_packet_close(struct xp_packet *end) XP_NONNULL(1);
+
+/*
+ * xp_packet_send - sends one packet, whole or not at all.
+ *
+ * @end: where to.
+ * @data, @len: the packet, 1 to @end->limit bytes.
+ * @flags: 0 or XP_NONBLOCK.
+ *
+ * Waits where the pipe is full, also where its descriptor is non-blocking.
+ *
+ * Returns: 0, or -1 with errno
+ *   EAGAIN  XP_NONBLOCK, and the pipe has no room for it.
+ *   EBADF   the descriptor is closed or no write end.
+ *   EINTR   a signal came while it waited; nothing was sent.
+ *   EINVAL  @len is 0, which a pipe can't carry, or an unknown flag.
+ *   EMSGSIZE  @len is above the limit.
+ *   EPIPE   nobody reads (and SIGPIPE is raised).
+ * Since: 0.1.0
+ */
+XP_API int xp_packet_send(const struct xp_packet *end, const void *data, size_t len, unsigned flags)
+	XP_NONNULL(1, 2);
+
+/*
+ * xp_packet_recv - receives one packet, and tells whether it was cut.
+ *
+ * @end: where from.
+ * @data, @size: where to put it, bytes.
+ * @flags: 0 or XP_NONBLOCK.
+ *
+ * Waits where the pipe is empty, also where its descriptor is non-blocking. What does not fit is
+ * thrown away by the kernel.
+ *
+ * Returns: the packet's length in bytes, more than @size if it was cut (by how much is known up to
+ * a page); 0 once nobody writes any more; or -1 with errno
+ *   EAGAIN  XP_NONBLOCK, and there is no packet.
+ *   EBADF   the descriptor is closed or no read end.
+ *   EINTR   a signal came while it waited.
+ *   EINVAL  @size is 0, or an unknown flag.
+ * Since: 0.1.0
+ */
+XP_API ssize_t xp_packet_recv(const struct xp_packet *end, void *data, size_t size, unsigned flags)
+	XP_NONNULL(1, 2);
 
 #ifdef __cplusplus
 }

@@ -88,19 +88,28 @@ static int drop_broken(struct fanout *f)
 	return error;
 }
 
-/* Waits for input, and looks after the outputs meanwhile where that was asked for. */
+/*
+ * Waits for input, and looks after the outputs meanwhile where that was asked for. Comes back
+ * without input if the last of them went.
+ */
 static int wait_input(struct fanout *f)
 {
 	bool all = f->job->flags & XP_WATCH_OUTPUTS;
-	int ready;
+	int error = 0;
 
 	f->watch[0] = (struct pollfd){ .fd = f->job->in, .events = POLLIN };
-	for (unsigned i = 0; i < f->job->count; i++)
-		f->watch[1 + i].fd = f->branches[i].alive ? f->branches[i].sink.fd : -1;
-	ready = sys_poll(f->watch, all ? 1 + f->job->count : 1, -1);
-	if (ready < 0)
-		return flow_retry(&f->flow, ready, f->job->in, POLLIN);
-	return all ? drop_broken(f) : 0;
+	while (!error && !f->watch[0].revents && next_alive(f, NULL)) {
+		int ready;
+
+		for (unsigned i = 0; i < f->job->count; i++)
+			f->watch[1 + i].fd = f->branches[i].alive ? f->branches[i].sink.fd : -1;
+		ready = sys_poll(f->watch, all ? 1 + f->job->count : 1, -1);
+		if (ready < 0)
+			error = ready == -EINTR ? flow_tick(&f->flow) : ready;
+		else if (all)
+			error = drop_broken(f);
+	}
+	return error;
 }
 
 /* Drains what the stage holds to @b; leftovers of a failure must not reach another output. */
@@ -148,9 +157,12 @@ static int duplicate_rest(struct fanout *f, struct branch *b, size_t have, size_
 /* Duplicates what pipe @b has room for now: bytes, or -errno. */
 static ssize_t offer(struct fanout *f, struct branch *b, size_t len)
 {
-	ssize_t n = sys_tee(f->pipe, b->sink.fd, len, SPLICE_F_NONBLOCK);
+	ssize_t n;
 
-	f->flow.report->calls++;
+	do {
+		n = sys_tee(f->pipe, b->sink.fd, len, SPLICE_F_NONBLOCK);
+		f->flow.report->calls++;
+	} while (n == -EINTR);
 	if (n > 0)
 		*b->sink.bytes += (uint64_t)n;
 	return n;
@@ -163,7 +175,7 @@ static int duplicate(struct fanout *f, struct branch *b, size_t len)
 
 	if (n == (ssize_t)len)
 		return 0;
-	if (n < 0 && n != -EAGAIN && n != -EINTR)
+	if (n < 0 && n != -EAGAIN)
 		return drop(f, b, (int)n);
 	return duplicate_rest(f, b, n > 0 ? (size_t)n : 0, len);
 }
@@ -286,8 +298,8 @@ static ssize_t fill_feed(struct fanout *f)
 	int error = f->job->flags & XP_WATCH_OUTPUTS ? wait_input(f) : 0;
 	ssize_t n;
 
-	if (error)
-		return error;
+	if (error || !next_alive(f, NULL))
+		return error ? error : -EAGAIN;
 	n = stage_fill(&f->feed, f->job->in, NULL, SYS_MAX_LENGTH, 0);
 	f->flow.report->calls++;
 	return n;
@@ -353,7 +365,8 @@ static int copy_round(struct fanout *f, ssize_t *n)
 	bool fed = f->feed.held;
 	int error = !fed && f->job->flags & XP_WATCH_OUTPUTS ? wait_input(f) : 0;
 
-	if (error)
+	*n = 0;
+	if (error || !next_alive(f, NULL))
 		return error;
 	*n = flow_read(&f->flow, fed ? f->pipe : f->job->in, NULL,
 		       fed ? f->feed.held : FLOW_BUFFER);

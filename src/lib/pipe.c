@@ -3,6 +3,8 @@
 #include "extpipe.h"
 
 #include <limits.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "extpipe/uapi.h"
 #include "ret.h"
@@ -141,6 +143,59 @@ ssize_t xp_pipe_set_size(int fd, size_t size)
 	return ret(sys_fcntl(fd, F_SETPIPE_SZ, (long)size));
 }
 
+/* The path by which a pipe that is open already can be opened once more, for reading. */
+static int open_reader(int fd)
+{
+	char path[32] = "/proc/self/fd/";
+	char digits[12];
+	size_t length = 0, at = strlen(path);
+
+	do {
+		digits[length++] = (char)('0' + fd % 10);
+		fd /= 10;
+	} while (fd);
+	while (length)
+		path[at++] = digits[--length];
+	return sys_open(path, O_RDONLY | O_NONBLOCK);
+}
+
+/* Reads a pipe to its end: the length of the last read, which of packets is one packet. */
+static ssize_t last_read(int fd, size_t most)
+{
+	char *bytes = malloc(most);
+	ssize_t n, last = -ENOMEM;
+
+	while (bytes && (n = sys_read(fd, NULL, bytes, most)) > 0)
+		last = n;
+	free(bytes);
+	return last;
+}
+
+/*
+ * Would a packet that is written now merge with what is queued? It would if that ends with stream
+ * data. An experiment on a duplicate tells: one byte written behind it comes alone, or doesn't.
+ */
+static bool would_merge(int fd, size_t queued)
+{
+	int reader = open_reader(fd), copy[2];
+	bool merges = true;
+
+	if (reader < 0)
+		return true;
+	if (!sys_pipe2(copy, O_CLOEXEC | O_NONBLOCK | O_DIRECT)) {
+		/* One slot more than the pipe has, for the byte. */
+		sys_fcntl(copy[1], F_SETPIPE_SZ, 2L * sys_fcntl(fd, F_GETPIPE_SZ, 0));
+		if (sys_tee(reader, copy[1], SYS_MAX_LENGTH, SPLICE_F_NONBLOCK) ==
+			    (ssize_t)queued &&
+		    sys_write(copy[1], NULL, "", 1) == 1)
+			merges = last_read(copy[0], queued + 1) != 1;
+		close(copy[0]);
+		close(copy[1]);
+	}
+	close(reader);
+	return merges;
+}
+
 /* The kernel accepts O_DIRECT on a read end and ignores it, so it is refused here. */
 int xp_pipe_set_mode(int fd, enum xp_pipe_mode mode)
 {
@@ -156,7 +211,7 @@ int xp_pipe_set_mode(int fd, enum xp_pipe_mode mode)
 	if (flags & O_DIRECT)
 		return 0;
 	error = sys_ioctl(fd, FIONREAD, &queued);
-	if (!error && queued)
+	if (!error && queued && would_merge(fd, (size_t)queued))
 		error = -EBUSY;
 	if (!error)
 		error = sys_fcntl(fd, F_SETFL, flags | O_DIRECT);

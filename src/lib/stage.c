@@ -70,7 +70,11 @@ int stage_reset(struct stage *stage)
 int stage_accepted(const struct stage *stage, int out, loff_t *offset)
 {
 	loff_t at = offset ? *offset : 0;
-	ssize_t n = sys_splice(stage->rd, NULL, out, offset ? &at : NULL, 1, SPLICE_F_NONBLOCK);
+	ssize_t n;
+
+	do {
+		n = sys_splice(stage->rd, NULL, out, offset ? &at : NULL, 1, SPLICE_F_NONBLOCK);
+	} while (n == -EINTR);
 
 	return n < 0 && n != -EAGAIN ? (int)n : 0;
 }
@@ -89,7 +93,12 @@ ssize_t stage_drain(struct stage *stage, int out, loff_t *offset, unsigned flags
 
 ssize_t stage_tee(struct stage *stage, int in, size_t len, unsigned flags)
 {
-	return account(stage, sys_tee(in, stage->wr, len, flags), 1);
+	ssize_t n;
+
+	do {
+		n = sys_tee(in, stage->wr, len, flags);
+	} while (n == -EINTR);
+	return account(stage, n, 1);
 }
 
 ssize_t stage_read(struct stage *stage, void *to, size_t len)

@@ -91,6 +91,17 @@ static inline ssize_t sys_write(int fd, loff_t *offset, const void *from, size_t
 	return n;
 }
 
+/* preadv2(2) and pwritev2(2) at the descriptor's own position. */
+static inline ssize_t sys_preadv2(int fd, const struct iovec *iov, int count, int flags)
+{
+	return SYS_RESULT(preadv2(fd, iov, count, -1, flags));
+}
+
+static inline ssize_t sys_pwritev2(int fd, const struct iovec *iov, int count, int flags)
+{
+	return SYS_RESULT(pwritev2(fd, iov, count, -1, flags));
+}
+
 static inline int sys_pipe2(int fds[2], int flags)
 {
 	return SYS_RESULT(pipe2(fds, flags));

@@ -7,6 +7,7 @@
  */
 #include "extpipe.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 #include "flow.h"
@@ -56,9 +57,25 @@ static enum xp_side blame(struct transfer *t, ssize_t error)
 	return sys_read(t->job->in, &at, &byte, 1) < 0 ? XP_SIDE_INPUT : XP_SIDE_OUTPUT;
 }
 
-static ssize_t step_copy(struct transfer *t, size_t len)
+/*
+ * With XP_NONBLOCK nothing is taken before both sides are ready: what was taken has to be
+ * delivered, and that might have to wait.
+ */
+static int both_ready(struct transfer *t)
 {
-	ssize_t n = flow_read(&t->flow, t->job->in, t->job->in_offset, len);
+	int error;
+
+	if (!(t->job->flags & XP_NONBLOCK))
+		return 0;
+	error = flow_wait(&t->flow, t->job->out, POLLOUT);
+	if (error)
+		return (int)failed(t, XP_SIDE_OUTPUT, error);
+	return (int)failed(t, XP_SIDE_INPUT, flow_wait(&t->flow, t->job->in, POLLIN));
+}
+
+/* Writes the @n bytes that were read into the buffer, or passes on how reading ended. */
+static ssize_t deliver(struct transfer *t, ssize_t n)
+{
 	uint64_t before = t->flow.report->bytes;
 	int error;
 
@@ -70,6 +87,36 @@ static ssize_t step_copy(struct transfer *t, size_t len)
 	return error ? failed(t, XP_SIDE_OUTPUT, error) : n;
 }
 
+static ssize_t step_copy(struct transfer *t, size_t len)
+{
+	int error = both_ready(t);
+
+	if (error)
+		return error;
+	/* A pipe that is ready takes PIPE_BUF bytes without waiting. */
+	if (t->job->flags & XP_NONBLOCK && t->out == KIND_PIPE && len > PIPE_BUF)
+		len = PIPE_BUF;
+	return deliver(t, flow_read(&t->flow, t->job->in, t->job->in_offset, len));
+}
+
+/* From a pipe to memory by vmsplice(2), which is a copy as well. */
+static ssize_t step_vmsplice(struct transfer *t, size_t len)
+{
+	struct iovec iov = { NULL, len < FLOW_BUFFER ? len : FLOW_BUFFER };
+	int error = both_ready(t);
+	ssize_t n = error ? error : flow_buffer(&t->flow);
+
+	if (n)
+		return n;
+	iov.iov_base = t->flow.buffer;
+	do {
+		n = sys_vmsplice(t->job->in, &iov, 1, 0);
+		t->flow.report->calls++;
+		error = n < 0 ? flow_retry(&t->flow, (int)n, t->job->in, POLLIN) : 0;
+	} while (n < 0 && !error);
+	return deliver(t, error ? error : n);
+}
+
 static unsigned splice_flags(const struct transfer *t)
 {
 	unsigned flags = t->job->flags;
@@ -78,18 +125,14 @@ static unsigned splice_flags(const struct transfer *t)
 	       (flags & XP_NONBLOCK ? SPLICE_F_NONBLOCK : 0);
 }
 
-/* Fills the stage once. With XP_NONBLOCK nothing is taken before the output has room. */
+/* Fills the stage once. */
 static ssize_t fill(struct transfer *t, size_t len)
 {
 	const struct xp_transfer *job = t->job;
-	int error = 0;
+	int error = both_ready(t);
 
-	if (job->flags & XP_NONBLOCK) {
-		error = flow_wait(&t->flow, job->out, POLLOUT);
-		if (error)
-			return failed(t, XP_SIDE_OUTPUT, error);
-		error = flow_wait(&t->flow, job->in, POLLIN);
-	}
+	if (error)
+		return error;
 	while (!error) {
 		ssize_t n = stage_fill(&t->stage, job->in, job->in_offset, len, splice_flags(t));
 
@@ -139,14 +182,17 @@ static ssize_t settle(struct transfer *t, ssize_t n)
 	return n;
 }
 
-/* Between two pipes: nothing is taken from one before the other has it. */
+/* Nothing is taken from one side before the other has it. One of them is a pipe. */
 static ssize_t step_direct(struct transfer *t, size_t len)
 {
 	const struct xp_transfer *job = t->job;
-	ssize_t n;
+	ssize_t n = both_ready(t);
 
+	if (n)
+		return n;
 	do {
-		n = sys_splice(job->in, NULL, job->out, NULL, len, splice_flags(t));
+		n = sys_splice(job->in, job->in_offset, job->out, job->out_offset, len,
+			       splice_flags(t));
 	} while (again(t, &n));
 	return settle(t, n);
 }
@@ -183,6 +229,7 @@ static const struct way ways[] = {
 	[XP_VIA_SPLICE] = { XP_VIA_SPLICE, step_staged, STAGE_SIZE },
 	[XP_VIA_SENDFILE] = { XP_VIA_SENDFILE, step_sendfile, FILE_CHUNK },
 	[XP_VIA_COPY_FILE_RANGE] = { XP_VIA_COPY_FILE_RANGE, step_copy_file_range, FILE_CHUNK },
+	[XP_VIA_VMSPLICE] = { XP_VIA_VMSPLICE, step_vmsplice, FLOW_BUFFER },
 	[XP_VIA_COPY] = { XP_VIA_COPY, step_copy, FLOW_BUFFER },
 };
 static const struct way direct = { XP_VIA_SPLICE, step_direct, STAGE_SIZE };
@@ -238,10 +285,16 @@ static int choose(struct transfer *t)
 	if (unstable(t))
 		return take(t, &ways[XP_VIA_COPY], via, 0,
 			    "splice would share the source's pages with the output");
+	if (via == XP_VIA_VMSPLICE && t->in != KIND_PIPE)
+		return take(t, &ways[XP_VIA_COPY], via, EINVAL, "the input is no pipe");
+	if (via == XP_VIA_VMSPLICE)
+		return take(t, &ways[via], XP_VIA_AUTO, 0, "it was asked for");
 	if (via == XP_VIA_SENDFILE || via == XP_VIA_COPY_FILE_RANGE)
 		return take(t, &ways[via], XP_VIA_AUTO, 0, "it was asked for");
 	if (t->in == KIND_PIPE && t->out == KIND_PIPE)
 		return take(t, &direct, XP_VIA_AUTO, 0, "both ends are pipes");
+	if (t->job->flags & XP_NONBLOCK && (t->in == KIND_PIPE || t->out == KIND_PIPE))
+		return take(t, &direct, XP_VIA_AUTO, 0, "nothing may be held while waiting");
 	if (via == XP_VIA_SPLICE)
 		return choose_splice(t, "it was asked for");
 	if (t->in == KIND_FILE && t->out == KIND_FILE && t->in_dev == t->out_dev && !t->append)
@@ -280,8 +333,7 @@ static ssize_t confirm_end(struct transfer *t, size_t len)
 	if (n <= 0)
 		return n;
 	/* No fallback, so it cannot be refused: these bytes are beyond the other way's sight. */
-	return take(t, &ways[XP_VIA_COPY], XP_VIA_AUTO, 0, "the input's size cannot be trusted") ?:
-												   n;
+	return take(t, &ways[XP_VIA_COPY], XP_VIA_AUTO, 0, "the input's size lies") ?: n;
 }
 
 static int run(struct transfer *t)

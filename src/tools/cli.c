@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -59,13 +60,29 @@ static void print_version(FILE *stream, struct argp_state *state)
 	fprintf(stream, "%s (extpipe) %s\n", program_invocation_short_name, xp_version());
 }
 
+/* Runs at exit. A standard output that was closed, and not written to, is no failure. */
+static void check_stdout(void)
+{
+	bool failed = ferror(stdout);
+	bool pending = __fpending(stdout);
+
+	if (!fclose(stdout) && !failed)
+		return;
+	if (!failed && !pending && errno == EBADF)
+		return;
+	cli_error("writing", "standard output", errno);
+	_exit(CLI_FAILED);
+}
+
 void cli_start(void)
 {
 	/* The lowest free descriptor is the one that was found closed. */
 	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
 		if (fcntl(fd, F_GETFD) < 0 &&
-		    open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+		    open("/dev/null", (fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) | O_CLOEXEC) != fd)
 			_exit(CLI_FAILED);
+	if (atexit(check_stdout))
+		_exit(CLI_FAILED);
 	argp_err_exit_status = CLI_USAGE;
 	argp_program_version_hook = print_version;
 }
@@ -145,9 +162,30 @@ int cli_word_option(struct argp_state *state, const char *option, const char *te
 	return 0;
 }
 
+/* A character of a name as one line shows it. */
+static void put_escaped(char c)
+{
+	static const char letters[] = "abtnvfr"; /* from \a, 7, to \r, 13 */
+
+	if (c >= '\a' && c <= '\r')
+		fprintf(stderr, "\\%c", letters[c - '\a']);
+	else if ((unsigned char)c < ' ' || c == 0x7f)
+		fprintf(stderr, "\\%03o", (unsigned char)c);
+	else
+		fputc(c, stderr);
+}
+
+void cli_complain(const char *side, const char *object, const char *cause)
+{
+	fprintf(stderr, "%s: %s '", program_invocation_short_name, side);
+	while (*object)
+		put_escaped(*object++);
+	fprintf(stderr, "': %s\n", cause);
+}
+
 void cli_error(const char *side, const char *object, int error)
 {
-	cli_say("%s '%s': %s", side, object, strerror(error));
+	cli_complain(side, object, strerror(error));
 }
 
 void cli_say(const char *format, ...)
@@ -168,22 +206,8 @@ _Noreturn void cli_exec(char **command)
 	exit(errno == ENOENT ? CLI_NOT_FOUND : CLI_CANNOT_RUN);
 }
 
-int cli_finish(int status)
-{
-	bool failed = ferror(stdout);
-
-	if (fflush(stdout) || failed || fclose(stdout)) {
-		/* A closed standard output that nothing was written to is no failure. */
-		if (failed || errno != EBADF) {
-			cli_error("writing", "standard output", errno);
-			return status ? status : CLI_FAILED;
-		}
-	}
-	return status;
-}
-
-/* The length of the valid UTF-8 sequence at @s, or 0 where there is none. */
-static size_t utf8_length(const unsigned char *s)
+/* The length of the valid UTF-8 sequence at @s, of @left bytes at most; 0 where there is none. */
+static size_t utf8_length(const unsigned char *s, size_t left)
 {
 	size_t length = *s < 0x80 ? 1 :
 			*s < 0xc2 ? 0 :
@@ -192,6 +216,8 @@ static size_t utf8_length(const unsigned char *s)
 			*s < 0xf5 ? 4 :
 				    0;
 
+	if (length > left)
+		return 0;
 	for (size_t i = 1; i < length; i++)
 		if ((s[i] & 0xc0) != 0x80)
 			return 0;
@@ -202,15 +228,25 @@ static size_t utf8_length(const unsigned char *s)
 	return length;
 }
 
-void cli_json_string(FILE *to, const char *text)
+bool cli_is_utf8(const char *bytes, size_t length)
 {
-	const unsigned char *s = (const unsigned char *)text;
+	for (size_t at = 0, n; at < length; at += n) {
+		n = utf8_length((const unsigned char *)bytes + at, length - at);
+		if (!n)
+			return false;
+	}
+	return true;
+}
+
+void cli_json_bytes(FILE *to, const char *bytes, size_t length)
+{
+	const unsigned char *s = (const unsigned char *)bytes, *end = s + length;
 
 	fputc('"', to);
-	while (*s) {
-		size_t length = utf8_length(s);
+	while (s < end) {
+		size_t n = utf8_length(s, (size_t)(end - s));
 
-		if (!length) {
+		if (!n) {
 			/* Reversible: what a lone surrogate stands for can't be in the text. */
 			fprintf(to, "\\udc%02x", *s++);
 			continue;
@@ -220,8 +256,13 @@ void cli_json_string(FILE *to, const char *text)
 		else if (*s < 0x20 || *s == 0x7f)
 			fprintf(to, "\\u%04x", *s);
 		else
-			fwrite(s, 1, length, to);
-		s += length;
+			fwrite(s, 1, n, to);
+		s += n;
 	}
 	fputc('"', to);
+}
+
+void cli_json_string(FILE *to, const char *text)
+{
+	cli_json_bytes(to, text, strlen(text));
 }

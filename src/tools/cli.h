@@ -44,7 +44,8 @@ enum {
 /*
  * First call of every main(). Fills closed standard descriptors with ones that answer
  * EBADF, so that a file opened later can't be taken for one, and sets argp up: usage
- * errors exit with CLI_USAGE, --version prints "TOOL (extpipe) VERSION".
+ * errors exit with CLI_USAGE, --version prints "TOOL (extpipe) VERSION". What is printed on
+ * standard output is checked at exit, whoever printed it: a failure becomes CLI_FAILED.
  */
 void cli_start(void);
 
@@ -62,7 +63,13 @@ unsigned cli_number_option(struct argp_state *state, const char *option, const c
 int cli_word_option(struct argp_state *state, const char *option, const char *text,
 		    const char *const words[]);
 
-/* One line on standard error: "TOOL: SIDE 'OBJECT': CAUSE". */
+/*
+ * One line on standard error: "TOOL: SIDE 'OBJECT': CAUSE". Control characters in the object are
+ * shown as escapes, so that a name with a newline makes one line too.
+ */
+void cli_complain(const char *side, const char *object, const char *cause);
+
+/* cli_complain() with what strerror(3) says of an errno. */
 void cli_error(const char *side, const char *object, int error);
 
 /* One line on standard error: "TOOL: " and the formatted text. */
@@ -71,10 +78,13 @@ void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Runs a command in this process's place; returns only to exit: 126 or 127, with a line. */
 _Noreturn void cli_exec(char **command);
 
-/* Last call of main(): flushes and checks standard output; a failure becomes CLI_FAILED. */
-int cli_finish(int status);
+/* Are these bytes UTF-8? */
+bool cli_is_utf8(const char *bytes, size_t length);
 
-/* Writes @text as the inside of a JSON string; bytes that are no UTF-8 become \udcXX. */
+/* Writes a JSON string; bytes that are no UTF-8 become \udcXX, from which they can be had back. */
+void cli_json_bytes(FILE *to, const char *bytes, size_t length);
+
+/* The same of a text that a NUL ends. */
 void cli_json_string(FILE *to, const char *text);
 
 #endif

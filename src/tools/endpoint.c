@@ -5,6 +5,7 @@
 #include <extpipe.h>
 #include <fcntl.h>
 #include <netdb.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "signals.h"
 
 /* A pipe that nobody has resized has this many bytes (PIPE_DEF_BUFFERS pages of 4 KiB). */
 #define DEFAULT_PIPE 65536
@@ -26,14 +28,23 @@ const char *endpoint_verb(const struct endpoint *end)
 
 int endpoint_failed(const struct endpoint *end, int error)
 {
+	/* A signal that ends the run needs no words. */
+	if (error == EINTR && signals_stop())
+		return CLI_FAILED;
 	cli_error(endpoint_verb(end), end->name, error);
 	return CLI_FAILED;
 }
 
 static int usage(const struct endpoint *end, const char *cause)
 {
-	cli_say("%s '%s': %s", endpoint_verb(end), end->name, cause);
+	cli_complain(endpoint_verb(end), end->name, cause);
 	return CLI_USAGE;
+}
+
+/* After a call that waits: was it interrupted by a signal that does not end the run? */
+static bool to_be_made_again(void)
+{
+	return errno == EINTR && !signals_stop() && (signals_asked(), true);
 }
 
 /* Takes a descriptor that exists already; one open in the wrong direction is none. */
@@ -45,6 +56,7 @@ static int adopt(struct endpoint *end, int fd)
 	if (flags < 0 || flags & O_PATH || (flags & O_ACCMODE) == wrong)
 		return endpoint_failed(end, EBADF);
 	end->fd = fd;
+	end->adopted = true;
 	return CLI_OK;
 }
 
@@ -76,7 +88,9 @@ static int open_path(struct endpoint *end, const char *path, bool append)
 		flags |= O_RDONLY;
 	else
 		flags |= O_WRONLY | O_CREAT | (append ? O_APPEND : 0);
-	end->fd = open(path, flags, 0666);
+	do {
+		end->fd = open(path, flags, 0666); /* waits for a FIFO's other end */
+	} while (end->fd < 0 && to_be_made_again());
 	if (end->fd < 0)
 		return endpoint_failed(end, errno);
 	end->path = true;
@@ -87,6 +101,8 @@ static int open_path(struct endpoint *end, const char *path, bool append)
 static int split_address(char *text, bool any_host, char **host, char **port)
 {
 	char *colon = strrchr(text, ':');
+	uint64_t number;
+	bool numeric;
 
 	*host = NULL;
 	*port = colon ? colon + 1 : text;
@@ -100,7 +116,11 @@ static int split_address(char *text, bool any_host, char **host, char **port)
 			return -1; /* an IPv6 address without brackets */
 		}
 	}
-	return !**port || (*host && !**host) || (!*host && !any_host) ? -1 : 0;
+	if (!**port || (*host && !**host) || (!*host && !any_host))
+		return -1;
+	/* getaddrinfo(3) takes the lower 16 bits of any number. */
+	numeric = strspn(*port, "0123456789") == strlen(*port);
+	return numeric && (cli_size(*port, &number) || number > UINT16_MAX) ? -1 : 0;
 }
 
 static int resolve(const struct endpoint *end, const char *address, bool listening,
@@ -122,15 +142,17 @@ static int resolve(const struct endpoint *end, const char *address, bool listeni
 	free(copy);
 	if (!error)
 		return CLI_OK;
-	cli_say("%s '%s': %s", endpoint_verb(end), end->name,
-		error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
+	cli_complain(endpoint_verb(end), end->name,
+		     error == EAI_SYSTEM ? strerror(errno) : gai_strerror(error));
 	return CLI_FAILED;
 }
 
 /* Waits for one connection and takes it in the listener's place. */
 static int accept_one(struct endpoint *end, int listener)
 {
-	end->fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	do {
+		end->fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	} while (end->fd < 0 && to_be_made_again());
 	if (end->fd < 0) {
 		int error = errno;
 
@@ -183,6 +205,26 @@ static int open_tcp_listen(struct endpoint *end, const char *address)
 	return endpoint_failed(end, error);
 }
 
+/* connect(2); one that was interrupted goes on, and tells its end by polling writable. */
+static int connect_to(int fd, const struct sockaddr *address, socklen_t length)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLOUT };
+	int error = 0;
+	socklen_t size = sizeof(error);
+
+	if (!connect(fd, address, length))
+		return 0;
+	if (!to_be_made_again())
+		return -1;
+	while (poll(&poll_fd, 1, -1) < 0)
+		if (!to_be_made_again())
+			return -1;
+	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size))
+		return -1;
+	errno = error;
+	return error ? -1 : 0;
+}
+
 static int open_tcp(struct endpoint *end, const char *address)
 {
 	struct addrinfo *found;
@@ -194,7 +236,7 @@ static int open_tcp(struct endpoint *end, const char *address)
 	for (struct addrinfo *a = found; a && end->fd < 0; a = a->ai_next) {
 		int fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-		if (fd >= 0 && !connect(fd, a->ai_addr, a->ai_addrlen)) {
+		if (fd >= 0 && !connect_to(fd, a->ai_addr, a->ai_addrlen)) {
 			end->fd = fd;
 			break;
 		}
@@ -225,7 +267,7 @@ static int open_unix(struct endpoint *end, const char *path)
 
 	if (fd < 0)
 		return endpoint_failed(end, errno);
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address))) {
+	if (connect_to(fd, (struct sockaddr *)&address, sizeof(address))) {
 		int error = errno;
 
 		close(fd);
@@ -275,7 +317,7 @@ int endpoint_open(struct endpoint *end, const char *text, bool append)
 {
 	end->fd = -1;
 	end->name = text;
-	end->path = false;
+	end->path = end->adopted = false;
 	if (!strcmp(text, "-"))
 		return open_standard(end);
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
@@ -309,27 +351,25 @@ bool endpoint_same(const struct endpoint *a, const struct endpoint *b)
 	       x.st_ino == y.st_ino;
 }
 
-int endpoint_size_pipe(const struct endpoint *end, size_t size)
+void endpoint_size_pipe(const struct endpoint *end, size_t size, bool explain)
 {
 	struct xp_pipe_info info;
 
-	if (xp_pipe_info(end->fd, &info))
-		return CLI_OK; /* no pipe */
-	if (size && xp_pipe_set_size(end->fd, size) < 0) {
-		cli_error("setting the pipe size of", end->name, errno);
-		return CLI_FAILED;
-	}
-	/* A size that somebody chose stays; so does one that the limits forbid to change. */
-	if (!size && info.size == DEFAULT_PIPE)
-		xp_pipe_set_size(end->fd, LARGE_PIPE);
-	return CLI_OK;
+	/* A size that somebody chose before stays. */
+	if (xp_pipe_info(end->fd, &info) || (!size && info.size != DEFAULT_PIPE))
+		return;
+	if (xp_pipe_set_size(end->fd, size ? size : LARGE_PIPE) < 0 && explain)
+		cli_error("resizing the pipe at", end->name, errno);
 }
 
 int endpoint_close(struct endpoint *end)
 {
-	if (end->fd < 0)
+	int fd = end->fd;
+
+	if (fd < 0)
 		return CLI_OK;
-	if (!close(end->fd))
-		return CLI_OK;
-	return endpoint_failed(end, errno);
+	/* A descriptor that was there before may be an output twice; closing a duplicate tells. */
+	if (end->adopted)
+		fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return fd < 0 || close(fd) ? endpoint_failed(end, errno) : CLI_OK;
 }

@@ -15,7 +15,8 @@ struct endpoint {
 	enum endpoint_side side;
 	const char *name; /* as messages show it */
 	int fd;
-	bool path; /* opened by path, so this run may truncate it */
+	bool path;    /* opened by path, so this run may truncate it */
+	bool adopted; /* was there before the run, and stays */
 };
 
 /* "reading" or "writing". */
@@ -35,9 +36,9 @@ bool endpoint_same(const struct endpoint *a, const struct endpoint *b);
 
 /*
  * Sizes the pipe at @end, if it is one: to @size bytes; or, where @size is 0, from the default
- * capacity to a large one as far as is allowed. Returns as endpoint_open() does.
+ * capacity to a large one. A limit that forbids it only costs speed, and is told to @explain.
  */
-int endpoint_size_pipe(const struct endpoint *end, size_t size);
+void endpoint_size_pipe(const struct endpoint *end, size_t size, bool explain);
 
 /* Closes it, so that every write error is known. Returns as endpoint_open() does. */
 int endpoint_close(struct endpoint *end);

@@ -48,6 +48,7 @@ void signals_catch(bool ignore_interrupt)
 		signal(SIGINT, SIG_IGN);
 	catch_one(SIGINT);
 	catch_one(SIGTERM);
+	catch_one(SIGHUP);
 	catch_one(SIGUSR1);
 	catch_one(SIGALRM);
 }

@@ -6,7 +6,8 @@
 #include <stdbool.h>
 
 /*
- * Catches SIGINT, SIGTERM and SIGUSR1. A signal that was ignored at the start stays ignored;
+ * Catches SIGINT, SIGTERM, SIGHUP and SIGUSR1. A signal that was ignored at the start stays
+ * ignored;
  * @ignore_interrupt ignores SIGINT too. A blocking call ends with EINTR, also one that is
  * entered just after the signal came.
  */

@@ -801,7 +801,7 @@ int main(int argc, char **argv)
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &options);
 	if (options.list) {
 		list_flags();
-		status = cli_finish(CLI_OK);
+		status = CLI_OK;
 	} else {
 		status = run(&options);
 	}

@@ -114,7 +114,7 @@ static int failed(const char *doing, int fd, int error)
 {
 	char object[16];
 
-	snprintf(object, sizeof(object), "fd %d", fd);
+	snprintf(object, sizeof(object), "fd:%d", fd);
 	cli_error(doing, object, error);
 	return error == EOPNOTSUPP ? CLI_UNSUPPORTED : CLI_FAILED;
 }
@@ -126,10 +126,10 @@ static int set_mode(const struct xpipe *x, const struct xp_pipe_info *info)
 	if (errno != EINVAL)
 		return failed("setting the mode of", x->fd, errno);
 	if (!info->write_end) {
-		cli_say("setting the mode of 'fd %d': packet mode belongs to the write end", x->fd);
+		cli_say("setting the mode of 'fd:%d': packet mode belongs to the write end", x->fd);
 		return CLI_FAILED;
 	}
-	cli_say("setting the mode of 'fd %d': this kernel has no packet mode", x->fd);
+	cli_say("setting the mode of 'fd:%d': this kernel has no packet mode", x->fd);
 	return CLI_UNSUPPORTED;
 }
 
@@ -186,7 +186,7 @@ static int show(const struct xpipe *x)
 	struct xp_pipe_info info;
 
 	if (xp_pipe_info(x->fd, &info))
-		return failed("describing", x->fd, errno);
+		return failed("reading", x->fd, errno);
 	if (x->json)
 		show_json(to, x->fd, &info);
 	else
@@ -202,8 +202,8 @@ static int run(const struct xpipe *x)
 
 	if (xp_pipe_info(x->fd, &info)) {
 		if (errno != EINVAL)
-			return failed("describing", x->fd, errno);
-		cli_say("describing 'fd %d': not a pipe", x->fd);
+			return failed("reading", x->fd, errno);
+		cli_say("reading 'fd:%d': not a pipe", x->fd);
 		return CLI_FAILED;
 	}
 	status = change(x, &info);
@@ -223,5 +223,5 @@ int main(int argc, char **argv)
 	status = run(&x);
 	if (!status && *x.command)
 		cli_exec(x.command);
-	return cli_finish(status);
+	return status;
 }

@@ -148,5 +148,5 @@ int main(int argc, char **argv)
 	argp_parse(&argp, argc, argv, 0, NULL, &x);
 	if (!x.quiet)
 		print(&x);
-	return cli_finish(verdict(&x));
+	return verdict(&x);
 }

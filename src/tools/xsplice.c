@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <extpipe.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -244,7 +245,7 @@ static int open_dest(struct xsplice *x)
 	if (status)
 		return status;
 	if (feeds_itself(x)) {
-		cli_say("writing '%s': input file is output file", x->out.name);
+		cli_complain("writing", x->out.name, "input file is output file");
 		return CLI_FAILED;
 	}
 	if (x->append || x->no_truncate || x->out_offset != NO_OFFSET)
@@ -313,7 +314,7 @@ static int explain_failure(struct xsplice *x, const struct xp_report *report)
 	case EOPNOTSUPP:
 		if (!(x->flags & XP_NO_FALLBACK) || !x->meter.fallback[0])
 			break;
-		cli_say("writing '%s': no fallback allowed: %s", x->out.name, x->meter.fallback);
+		cli_complain("writing", x->out.name, x->meter.fallback);
 		return CLI_UNSUPPORTED;
 	case EAGAIN:
 		return would_block(end);
@@ -382,16 +383,23 @@ static ssize_t one_call(struct xsplice *x, size_t length)
 
 static int once(struct xsplice *x)
 {
+	struct pollfd input = { .fd = x->in.fd, .events = POLLIN };
+	struct xp_report report = { .calls = 1, .via = x->via ?: XP_VIA_SPLICE };
 	size_t chunk = x->chunk ? x->chunk : 0x7ffff000;
-	ssize_t n = one_call(x, x->length < chunk ? (size_t)x->length : chunk);
+	ssize_t n;
+
+	meter_start(&x->meter, &x->common, expected(x));
+	n = one_call(x, x->length < chunk ? (size_t)x->length : chunk);
 
 	if (n >= 0) {
 		fprintf(stderr, "%zd bytes\n", n);
+		report.bytes = (uint64_t)n;
+		meter_stats(&x->meter, &report, NULL, NULL);
 		return CLI_OK;
 	}
 	if (errno == EAGAIN)
-		return would_block(&x->out);
-	cli_say("moving '%s' to '%s': %s", x->in.name, x->out.name, strerror(errno));
+		return would_block(poll(&input, 1, 0) ? &x->out : &x->in);
+	cli_error("moving to", x->out.name, errno);
 	return errno == ENOSYS || errno == EINVAL || errno == EPERM || errno == EOPNOTSUPP ?
 		       CLI_UNSUPPORTED :
 		       CLI_FAILED;
@@ -403,14 +411,14 @@ static int run(struct xsplice *x)
 
 	if (!status)
 		status = open_dest(x);
-	if (!status)
-		status = endpoint_size_pipe(&x->in, x->pipe_size);
-	if (!status)
-		status = endpoint_size_pipe(&x->out, x->pipe_size);
-	if (!status)
-		status = sandbox_enter(&x->common);
+	if (status)
+		goto out;
+	endpoint_size_pipe(&x->in, x->pipe_size, x->common.explain);
+	endpoint_size_pipe(&x->out, x->pipe_size, x->common.explain);
+	status = sandbox_enter(&x->common);
 	if (!status)
 		status = x->once ? once(x) : transfer(x);
+out:
 	closed = endpoint_close(&x->out);
 	return status ? status : closed;
 }

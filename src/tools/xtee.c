@@ -140,15 +140,14 @@ static int open_output(struct xtee *x, const char *text)
 	end->side = ENDPOINT_WRITE;
 	status = endpoint_open(end, text, x->append);
 	if (!status && endpoint_same(&x->in, end)) {
-		cli_say("writing '%s': input file is output file", end->name);
+		cli_complain("writing", end->name, "input file is output file");
 		status = CLI_FAILED;
 	}
 	if (!status && !x->append)
 		status = endpoint_truncate(end);
-	if (!status)
-		status = endpoint_size_pipe(end, x->pipe_size);
 	if (status)
 		return status;
+	endpoint_size_pipe(end, x->pipe_size, x->common.explain);
 	x->outputs[x->count++].fd = end->fd;
 	return CLI_OK;
 }
@@ -212,11 +211,10 @@ static int explain_failure(struct xtee *x, const struct xp_report *report)
 	case ECANCELED:
 		return CLI_FAILED; /* a signal, or an output that said so already */
 	case EOPNOTSUPP:
-		cli_say("reading '%s': no fallback %s: %s", x->in.name,
-			x->peek ? "possible" : "allowed", x->meter.fallback);
+		cli_complain("reading", x->in.name, x->meter.fallback);
 		return CLI_UNSUPPORTED;
 	case ENOBUFS:
-		cli_say("reading '%s': more is queued than a private pipe may hold", x->in.name);
+		cli_complain("reading", x->in.name, "more is queued than a private pipe may hold");
 		return CLI_FAILED;
 	default:
 		return endpoint_failed(&x->in, report->error);
@@ -277,7 +275,7 @@ static int check_input(struct xtee *x)
 
 	if (status || !x->peek || !xp_pipe_info(x->in.fd, &info))
 		return status;
-	cli_say("reading '%s': no pipe, so nothing can be peeked at", x->in.name);
+	cli_complain("reading", x->in.name, "no pipe, so nothing can be peeked at");
 	return CLI_FAILED;
 }
 
@@ -288,7 +286,7 @@ static int run(struct xtee *x)
 	if (!status)
 		status = open_outputs(x);
 	if (!status && !x->peek)
-		status = endpoint_size_pipe(&x->in, x->pipe_size);
+		endpoint_size_pipe(&x->in, x->pipe_size, x->common.explain);
 	if (!status && !signals_stop())
 		status = sandbox_enter(&x->common);
 	if (!status && !signals_stop())

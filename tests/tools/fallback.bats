@@ -12,7 +12,8 @@ deny() {
 	xdeny $rules -- "$@"
 }
 
-# xsplice_arrives RULES OPTION... - file to pipe, pipe to file, file to file, file and pipe to socket.
+# xsplice_arrives RULES OPTION... - file to pipe, pipe to file, file to file, file and pipe to
+# socket.
 xsplice_arrives() {
 	local rules=$1
 	shift
@@ -40,7 +41,8 @@ xsplice_arrives() {
 	cmp "$DATA" out
 }
 
-# xtee_arrives RULES OPTION... - to a file, a FIFO, a socket, /dev/null and a pipe at once, from pipe and file.
+# xtee_arrives RULES OPTION... - to a file, a FIFO, a socket, /dev/null and a pipe at once, from
+# pipe and file.
 xtee_arrives() {
 	local rules=$1 reader
 	shift
@@ -94,7 +96,8 @@ each_error() {
 	for rules in 'splice=EPERM tee=EPERM' \
 		'splice=ENOSYS tee=EINVAL sendfile=EPERM copy_file_range=ENOSYS vmsplice=EPERM' \
 		'fcntl:F_SETPIPE_SZ=EPERM' 'pipe2=ENOSYS' 'pipe2=ENOSYS splice=EPERM' \
-		'fcntl:F_SETPIPE_SZ=EPERM fcntl:F_GETPIPE_SZ=EPERM' 'copy_file_range=EXDEV' 'copy_file_range=EOPNOTSUPP splice=EOPNOTSUPP'; do
+		'fcntl:F_SETPIPE_SZ=EPERM fcntl:F_GETPIPE_SZ=EPERM' \
+		'copy_file_range=EXDEV' 'copy_file_range=EOPNOTSUPP splice=EOPNOTSUPP'; do
 		: >there
 		xsplice_arrives "$rules"
 		xtee_arrives "$rules"
@@ -105,16 +108,18 @@ each_error() {
 	local call error
 	for error in "${ERRORS[@]}"; do
 		for call in splice sendfile; do
-			expect 3 deny "$call=$error" xsplice --via=$call --no-fallback "$DATA" | cat >out
+			expect 3 deny "$call=$error" xsplice --via=$call --no-fallback "$DATA" |
+				cat >out
 			[[ $(wc -l <err) == 1 ]]
 			grep -q "^xsplice: " err
 			empty out
 		done
-		expect 3 deny "copy_file_range=$error" xsplice --via=copy_file_range --no-fallback "$DATA" out
+		expect 3 deny "copy_file_range=$error" \
+			xsplice --via=copy_file_range --no-fallback "$DATA" out
 		empty out
-		cat "$DATA" | expect 3 deny "splice=$error" xsplice --no-fallback | cat >out
+		expect 3 deny "splice=$error" xsplice --no-fallback < <(cat "$DATA") | cat >out
 		empty out
-		cat "$DATA" | expect 3 deny "tee=$error" xtee --no-fallback one | cat >out
+		expect 3 deny "tee=$error" xtee --no-fallback one < <(cat "$DATA") | cat >out
 		[[ $(wc -l <err) == 1 ]]
 		grep -q "^xtee: " err
 		empty out
@@ -137,10 +142,11 @@ each_error() {
 		for call in splice sendfile copy_file_range; do
 			expect 0 deny "$call=$error" xsplice --via=$call --stats=json "$DATA" out
 			cmp "$DATA" out
-			jq -e '.method == "copy" and (.fallback | type == "string" and length > 0)' err
+			holds '.method == "copy" and
+				(.fallback | type == "string" and length > 0)' err
 		done
 		cat "$DATA" | expect 0 deny "tee=$error" xtee --stats=json | cmp - "$DATA"
-		jq -e '.method == "copy" and (.fallback | type == "string" and length > 0)' err
+		holds '.method == "copy" and (.fallback | type == "string" and length > 0)' err
 	done
 }
 

@@ -35,7 +35,8 @@ static const char *inside(const char *path)
 static void *fd_init(struct fuse_conn_info *conn, struct fuse_config *config)
 {
 	(void)conn;
-	config->kernel_cache = 0;
+	/* Tests change the directory behind the kernel's back. */
+	config->entry_timeout = config->attr_timeout = config->negative_timeout = 0;
 	puts("mounted");
 	fflush(stdout);
 	return NULL;

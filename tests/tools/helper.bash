@@ -8,7 +8,7 @@ export LC_ALL=C
 HERE=$BATS_TEST_DIRNAME
 DATA=$BATS_SUITE_TMPDIR/data   # 2 MiB and a bit, random
 SMALL=$BATS_SUITE_TMPDIR/small # 20001 bytes, random
-TEXT=$BATS_SUITE_TMPDIR/text   # lines
+TEXT=$BATS_SUITE_TMPDIR/text   # lines, for terminals
 TOOLS=(xsplice xtee xpipe xprobe xdeny)
 OWNED=()
 readonly HERE DATA SMALL TEXT TOOLS
@@ -17,12 +17,12 @@ setup() {
 	cd "$BATS_TEST_TMPDIR"
 }
 
-# Ends what the test started, by number. Each number is still ours: nobody has waited for it.
+# Ends what the test started, by number.
 teardown() {
 	local pid
 	[[ ! -d $BATS_TEST_TMPDIR/fuse ]] || fusermount3 -u -z "$BATS_TEST_TMPDIR/fuse"
 	for pid in "${OWNED[@]}"; do
-		kill -KILL "$pid" 2>/dev/null || true
+		if running "$pid"; then kill -KILL "$pid"; fi
 		wait "$pid" 2>/dev/null || true
 	done
 }
@@ -60,7 +60,8 @@ complained() {
 	local lines
 	mapfile -t lines <err
 	[[ ${lines[0]:-} == "$1: "?* ]] || fail "no message by $1: $(<err)"
-	[[ ${#lines[@]} == 1 || (${#lines[@]} == 2 && ${lines[1]} == Try\ *) ]] || fail "more than a line: $(<err)"
+	[[ ${#lines[@]} == 1 || (${#lines[@]} == 2 && ${lines[1]} == Try\ *) ]] ||
+		fail "more than a line: $(<err)"
 }
 
 silent() {
@@ -86,14 +87,39 @@ stat_of() {
 	grep '^{' err | jq -r ".$1"
 }
 
+# running PID - it is a child of ours that has not ended: its number is nobody else's.
+running() {
+	[[ $'\n'$(jobs -rp)$'\n' == *$'\n'"$1"$'\n'* ]]
+}
+
+# signal NAME PID
+signal() {
+	running "$2" || fail "process $2 ended too early: $(cat err* 2>/dev/null)"
+	kill "-$1" "$2"
+}
+
+# holds FILTER FILE [jq OPTION...] - FILE has JSON in it, and FILTER is true of it.
+holds() {
+	[[ -s $2 ]] || fail "$2 is missing or empty"
+	jq -e "${@:3}" "$1" "$2" >/dev/null || fail "not true: $1 | $(<"$2")"
+}
+
 # own PID - ends PID with the test.
 own() {
 	OWNED+=("$1")
 }
 
-# spawn COMMAND... - COMMAND in the background, as $PID, with SIGINT as a terminal would leave it.
+# spawn COMMAND... - COMMAND in the background, as $PID, with signals as a terminal's shell
+# leaves them, and of this shell's own descriptors only those that it is told of as fd:N.
 spawn() {
-	env --default-signal=INT,PIPE "$@" &
+	(
+		local fd
+		for fd in "/proc/$BASHPID/fd/"[1-9][0-9]*; do
+			fd=${fd##*/}
+			[[ " $* " == *" fd:$fd "* ]] || exec {fd}>&-
+		done
+		exec env --default-signal=INT,PIPE "$@"
+	) <&0 &
 	PID=$!
 	own "$PID"
 }
@@ -140,6 +166,11 @@ of_status() {
 # peak PID - largest resident set so far, in KiB.
 peak() {
 	of_status VmHWM "$1" | tr -dc 0-9
+}
+
+# take COUNT FD - so many bytes from a descriptor that never sees its end.
+take() {
+	timeout 30 head -c "$1" <&"$2"
 }
 
 # fifo NAME - a FIFO whose descriptor $FD neither blocks an opener nor ever sees its end.

@@ -24,7 +24,7 @@ nothing_used() {
 	for name in "${!WAITING[@]}"; do
 		pid=${WAITING[$name]}
 		kill -0 "$pid" || fail "$name does not wait at all"
-		used=$(($(ticks "$pid") - before[$name]))
+		used=$(($(ticks "$pid") - ${before[$name]}))
 		((used < 2)) || failed+=("$name: $used ticks")
 	done
 	((${#failed[@]} == 0)) || fail "${failed[@]}"
@@ -57,8 +57,10 @@ stuffed() {
 	for via in auto splice sendfile copy_file_range copy; do
 		waits "$via, file" xsplice --via=$via "$DATA" out
 		waits "$via, pipe" xsplice --via=$via < <(cat "$DATA") >out
-		waits "$via, non-blocking" "$HERE/fdset" 1:nonblock -- xsplice --via=$via "$DATA" >out
-		waits "$via, both non-blocking" "$HERE/fdset" 0:nonblock 1:nonblock -- xsplice --via=$via < <(cat "$DATA") >out
+		waits "$via, non-blocking" "$HERE/fdset" 1:nonblock -- \
+			xsplice --via=$via "$DATA" >out
+		waits "$via, both non-blocking" "$HERE/fdset" 0:nonblock 1:nonblock -- \
+			xsplice --via=$via < <(cat "$DATA") >out
 	done
 	nothing_used
 }
@@ -81,7 +83,8 @@ stuffed() {
 	for via in auto tee copy; do
 		waits "$via, pipe" xtee --via=$via one.$via <in >/dev/null
 		waits "$via, watching outputs" xtee -p --via=$via two.$via <in >out
-		waits "$via, non-blocking" "$HERE/fdset" 0:nonblock 1:nonblock -- xtee -p --via=$via three.$via <in >out
+		waits "$via, non-blocking" "$HERE/fdset" 0:nonblock 1:nonblock -- \
+			xtee -p --via=$via three.$via <in >out
 	done
 	waits 'with a meter' xtee -P <in >/dev/null
 	nothing_used
@@ -94,7 +97,8 @@ stuffed() {
 		waits "$via, pipe" xtee --via=$via out one.$via < <(cat "$DATA") >/dev/null
 		waits "$via, watching" xtee -p --via=$via out two.$via < <(cat "$DATA") >/dev/null
 		waits "$via, file" xtee --via=$via one.$via <"$DATA" >out
-		waits "$via, non-blocking" "$HERE/fdset" 1:nonblock -- xtee --via=$via one.$via < <(cat "$DATA") >out
+		waits "$via, non-blocking" "$HERE/fdset" 1:nonblock -- \
+			xtee --via=$via one.$via < <(cat "$DATA") >out
 	done
 	nothing_used
 }

@@ -7,14 +7,15 @@ moving() {
 	rm -f in out
 	mkfifo in out
 	exec {in}<>in {out}<>out
-	spawn "$@" <in >out {in}>&- {out}>&-
+	spawn "$@" <in >out
 	printf hello >&"$in"
-	[[ $(head -c 5 <&"$out") == hello ]]
+	[[ $(take 5 "$out") == hello ]]
 }
 
 @test "a filter is loaded and every capability gone while data moves" {
 	local command
-	for command in xsplice 'xsplice --via=copy' 'xsplice -P --stats' xtee 'xtee -p one' 'xtee --via=copy one'; do
+	for command in xsplice 'xsplice --via=copy' 'xsplice -P --stats' \
+		xtee 'xtee -p one' 'xtee --via=copy one'; do
 		# shellcheck disable=SC2086  # words
 		moving $command
 		[[ $(of_status Seccomp "$PID") == 2 ]]
@@ -30,7 +31,8 @@ moving() {
 	for tool in xsplice xtee; do
 		moving $tool --no-sandbox
 		for name in Seccomp Seccomp_filters CapEff CapPrm NoNewPrivs; do
-			[[ $(of_status $name "$PID") == "$(of_status $name)" ]] || fail "$tool: $name"
+			[[ $(of_status $name "$PID") == "$(of_status $name)" ]] ||
+				fail "$tool: $name"
 		done
 	done
 }
@@ -39,7 +41,8 @@ moving() {
 	xpipe --size=64K -- cat /proc/self/status | cat >status
 	local name
 	for name in Seccomp Seccomp_filters CapEff CapPrm NoNewPrivs; do
-		[[ $(grep "^$name:" status) == "$(grep "^$name:" "/proc/$$/status")" ]] || fail "$name: $(<status)"
+		[[ $(grep "^$name:" status) == "$(grep "^$name:" "/proc/$$/status")" ]] ||
+			fail "$name: $(<status)"
 	done
 }
 

@@ -14,18 +14,22 @@ here_loop() {
 	here_root && truncate -s 1M "$BATS_SUITE_TMPDIR/disk" || return
 	device=$(losetup -f --show "$BATS_SUITE_TMPDIR/disk") && losetup -d "$device"
 }
-here_tcp6() { perl -MSocket -e 'socket(S, AF_INET6, SOCK_STREAM, 0) && bind(S, pack_sockaddr_in6(0, inet_pton(AF_INET6, "::1"))) or exit 1'; }
+here_tcp6() {
+	perl -MSocket -e 'socket(S, AF_INET6, SOCK_STREAM, 0) &&
+		bind(S, pack_sockaddr_in6(0, "\0" x 15 . "\1")) or exit 1'
+}
 here_fuse() {
 	# shellcheck disable=SC2046  # flags are words
 	[[ -w /dev/fuse ]] && command -v fusermount3 &&
-		cc -o "$BATS_SUITE_TMPDIR/fusedir" "$HOME_OF_TESTS/fusedir.c" $(pkg-config --cflags --libs fuse3)
+		cc -o "$BATS_SUITE_TMPDIR/fusedir" "$SUITES/fusedir.c" \
+			$(pkg-config --cflags --libs fuse3)
 }
-here_packet() { perl "$HOME_OF_TESTS/fdset" 1:packet -- true | cat; }
+here_packet() { perl "$SUITES/fdset" 1:packet -- true | cat; }
 here_noasan() { [[ -z ${ASAN:-} ]]; }
 
 setup_suite() {
 	local name
-	HOME_OF_TESTS=$(cd "${BATS_TEST_DIRNAME:-$(dirname "${BASH_SOURCE[0]}")}" && pwd)
+	SUITES=$(cd "${BATS_TEST_DIRNAME:-$(dirname "${BASH_SOURCE[0]}")}" && pwd)
 	export XP_KNOWN='' XP_HERE=''
 	for name in $(compgen -A function here_); do
 		XP_KNOWN+=" ${name#here_}"
@@ -36,7 +40,8 @@ setup_suite() {
 	# Larger than the largest pipe, and no multiple of a page.
 	head -c $(((2 << 20) + 4321)) /dev/urandom >"$BATS_SUITE_TMPDIR/data"
 	head -c 20001 /dev/urandom >"$BATS_SUITE_TMPDIR/small"
-	# A terminal hands over lines, so what goes through one is text.
-	base64 "$BATS_SUITE_TMPDIR/small" >"$BATS_SUITE_TMPDIR/text"
+	# A terminal hands over lines, and its line discipline holds 4096 bytes: script(1) loses the
+	# rest.
+	head -c 2500 /dev/urandom | base64 >"$BATS_SUITE_TMPDIR/text"
 	chmod a-w "$BATS_SUITE_TMPDIR"/{data,small,text}
 }

@@ -4,7 +4,8 @@ load helper
 
 @test "CALL=ERRNO makes the call fail with it" {
 	local row
-	for row in 'EACCES:Permission denied' 'ENOSPC:No space left on device' 'ENOSYS:Function not implemented' 'EIO:Input/output error'; do
+	for row in 'EACCES:Permission denied' 'ENOSPC:No space left on device' \
+		'ENOSYS:Function not implemented' 'EIO:Input/output error'; do
 		expect 1 xdeny "mkdir=${row%%:*}" "mkdirat=${row%%:*}" -- mkdir made
 		grep -q "${row#*:}" err
 		absent made
@@ -35,12 +36,13 @@ load helper
 	cat >try <<-'END'
 		for my $flags (0, 02000000, 040000, 042000000) {
 			my $fds = pack "ii";
-			print syscall(293, $fds, $flags) == 0 ? "made\n" : $!{EINVAL} ? "refused\n" : "$!\n";
+			print syscall(293, $fds, $flags) == 0 ? "made\n"
+				: $!{EINVAL} ? "refused\n" : "$!\n";
 		}
 	END
 	xdeny pipe2:O_DIRECT=EINVAL -- perl try >answers
 	[[ $(<answers) == $'made\nmade\nrefused\nrefused' ]]
-	xdeny pipe2:O_CLOEXEC=EINVAL -- perl -e 'require "./try"' >answers
+	xdeny pipe2:O_CLOEXEC=EINVAL -- perl try >answers
 	[[ $(<answers) == $'made\nrefused\nmade\nrefused' ]]
 }
 
@@ -53,14 +55,16 @@ load helper
 @test "CALL@N fails the Nth call only" {
 	local n
 	for n in 1 2 3; do
-		expect 1 xdeny "mkdir@$n=EACCES" -- perl -e 'mkdir "$ARGV[0]$_" or $bad = $_ for 1 .. 4; exit !!$bad' "$n."
+		expect 1 xdeny "mkdir@$n=EACCES" -- \
+			perl -e 'mkdir "$ARGV[0]$_" or $bad = $_ for 1 .. 4; exit !!$bad' "$n."
 		absent "$n.$n"
 		[[ $(find . -maxdepth 1 -name "$n.*" | wc -l) == 3 ]]
 	done
 }
 
 @test "CALL@N counts over COMMAND and its children" {
-	expect 0 xdeny mkdir@3=EACCES -- sh -c 'for n in 1 2 3 4; do perl -e "mkdir shift or warn \$!" $n; done'
+	expect 0 xdeny mkdir@3=EACCES -- \
+		sh -c 'for n in 1 2 3 4; do perl -e "mkdir shift or warn \$!" $n; done'
 	[[ -d 1 && -d 2 && -d 4 ]]
 	absent 3
 	grep -q 'Permission denied' err
@@ -73,7 +77,8 @@ load helper
 
 @test "two counted rules for different calls hold independently" {
 	expect 1 xdeny mkdir@2=EACCES rmdir@1=EBUSY -- perl -e '
-		mkdir "a"; mkdir "b" and die; mkdir "c"; rmdir "a" and die; rmdir "c" or die; exit 1'
+		mkdir "a"; mkdir "b" and die; mkdir "c"; rmdir "a" and die;
+		rmdir "c" or die; exit 1'
 	[[ -d a && ! -e b && ! -e c ]]
 }
 
@@ -112,8 +117,10 @@ load helper
 
 @test "an unknown call, flag, errno or form is a usage error, and COMMAND does not run" {
 	local rule
-	for rule in warp=EPERM mkdir=EWARP mkdir=13x mkdir= =EPERM mkdir '' pipe2:O_WARP=EPERM mkdir:O_DIRECT=EPERM \
-		pipe2:=EPERM mkdir@0=EPERM mkdir@-1=EPERM mkdir@x=EPERM mkdir@=EPERM mkdir@1x=EPERM mkdir@99999999999999999999=EPERM; do
+	for rule in warp=EPERM mkdir=EWARP mkdir=13x mkdir= =EPERM mkdir '' \
+		pipe2:O_WARP=EPERM mkdir:O_DIRECT=EPERM pipe2:=EPERM mkdir@0=EPERM \
+		mkdir@-1=EPERM mkdir@x=EPERM mkdir@=EPERM mkdir@1x=EPERM \
+		mkdir@99999999999999999999=EPERM; do
 		expect 2 xdeny "$rule" -- touch ran
 		complained xdeny
 		absent ran
@@ -148,8 +155,8 @@ load helper
 		fifo idle
 		# shellcheck disable=SC2016
 		spawn xdeny "$rule" -- sh -c 'echo $$; exec cat >/dev/null' >&"$said" <&"$FD"
-		read -r child <&"$said"
-		kill -TERM "$PID"
+		read -r -t 30 child <&"$said"
+		signal TERM "$PID"
 		ends 143 "$PID"
 		eventually gone "$child"
 		rm said idle

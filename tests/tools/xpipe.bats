@@ -36,7 +36,7 @@ shows() {
 	fifo f
 	printf 12345 >&"$FD"
 	expect 0 xpipe --stdin --json <f >shown
-	jq -e '.size == 65536 and .queued == 5 and .mode == "stream" and .slots == 16' shown
+	holds '.size == 65536 and .queued == 5 and .mode == "stream" and .slots == 16' shown
 	[[ $(wc -l <shown) == 1 ]]
 }
 
@@ -46,6 +46,14 @@ shows() {
 		xpipe --size="${size%:*}" -- perl -e 'print fcntl(STDOUT, 1032, 0)' | cat >shown
 		[[ $(<shown) == "${size#*:}" ]]
 	done
+}
+
+@test "--show shows the pipe as it is after the change" {
+	xpipe --stdout --size=8K --show 2>&1 | cat >shown
+	shows '^fd 1: pipe .*size=8192'
+	expect 0 xpipe --size=16K --show -- cat "$SMALL" | cmp - "$SMALL"
+	cp err shown
+	shows '^fd 1: pipe .*size=16384'
 }
 
 @test "--size=max is as much as this process may have" {
@@ -60,7 +68,7 @@ shows() {
 
 @test "a size above the limit is refused, and COMMAND does not run" {
 	expect 1 xpipe --size=1G -- touch ran | cat
-	said "xpipe: writing '-': Operation not permitted"
+	[[ $(<err) =~ ^xpipe:\ [a-z\ ]+\ \'.*\':\ Operation\ not\ permitted$ ]]
 	absent ran
 }
 
@@ -79,12 +87,12 @@ shows() {
 	xpipe --packet >&"$writer"
 	printf 1234567890 >&"$writer"
 	printf 12345 >&"$writer"
-	perl -e 'print sysread(STDIN, $_, 4096), "\n" for 1, 2' <f >sizes
+	perl -e 'print sysread(STDIN, my $packet, 4096), "\n" for 1, 2' <f >sizes
 	[[ $(<sizes) == $'10\n5' ]]
 	xpipe --stream >&"$writer"
 	printf 1234567890 >&"$writer"
 	printf 12345 >&"$writer"
-	[[ $(perl -e 'print sysread(STDIN, $_, 4096)' <f) == 15 ]]
+	[[ $(perl -e 'print sysread(STDIN, my $all, 4096)' <f) == 15 ]]
 }
 
 @test "--packet is shown as mode=packet" {
@@ -104,7 +112,8 @@ shows() {
 
 @test "--packet-size without kernel support is unsupported, 3" {
 	requires jq packet
-	[[ $(xprobe --json big-packets | jq -r '.[0].support') == absent ]] || skip 'this kernel has big packets'
+	[[ $(xprobe --json big-packets | jq -r '.[0].support') == absent ]] ||
+		skip 'this kernel has big packets'
 	expect 3 xpipe --packet --packet-size=64K -- touch ran | cat
 	absent ran
 }

@@ -3,7 +3,7 @@
 load helper
 
 VIAS=(auto splice sendfile copy_file_range copy)
-FAR=4831838209 # beyond 4 GiB, and odd
+FAR=5366607647 # beyond 4 GiB, and odd: $DATA here ends at 5 GiB
 
 @test "non-blocking standard input and output are waited for, in every way" {
 	local via
@@ -35,7 +35,7 @@ FAR=4831838209 # beyond 4 GiB, and odd
 	before=$(grep flags "/proc/$$/fdinfo/$out")
 	expect 0 xsplice "$SMALL" >&"$out"
 	[[ $(grep flags "/proc/$$/fdinfo/$out") == "$before" ]]
-	head -c 20001 <&"$FD" | cmp - "$SMALL"
+	take 20001 "$FD" | cmp - "$SMALL"
 }
 
 @test "dribbles of one byte arrive, in every way" {
@@ -51,10 +51,10 @@ FAR=4831838209 # beyond 4 GiB, and odd
 	fifo from
 	exec {in}>from
 	fifo to
-	spawn xsplice from to {in}>&- {FD}>&-
+	spawn xsplice from to
 	for byte in a b c d; do
 		printf %s $byte >&"$in"
-		[[ $(head -c 1 <&"$FD") == "$byte" ]]
+		[[ $(take 1 "$FD") == "$byte" ]]
 	done
 }
 
@@ -68,7 +68,8 @@ FAR=4831838209 # beyond 4 GiB, and odd
 @test "pipes of one page lose nothing, in every way" {
 	local via
 	for via in "${VIAS[@]}"; do
-		cat "$DATA" | expect 0 "$HERE/fdset" 0:size=4096 1:size=4096 -- xsplice --via="$via" | cmp - "$DATA"
+		"$HERE/fdset" 1:size=4096 -- cat "$DATA" |
+			expect 0 "$HERE/fdset" 1:size=4096 -- xsplice --via="$via" | cmp - "$DATA"
 		expect 0 "$HERE/fdset" 1:size=4096 -- xsplice --via="$via" "$DATA" | cmp - "$DATA"
 	done
 }
@@ -78,7 +79,10 @@ FAR=4831838209 # beyond 4 GiB, and odd
 	for via in "${VIAS[@]}"; do
 		expect 0 xdeny fcntl:F_SETPIPE_SZ=EPERM -- xsplice --via="$via" "$DATA" got
 		cmp "$DATA" got
-		cat "$DATA" | expect 0 xdeny fcntl:F_SETPIPE_SZ=EPERM -- xsplice --via="$via" --pipe-size=1M | cmp - "$DATA"
+		cat "$DATA" |
+			expect 0 xdeny fcntl:F_SETPIPE_SZ=EPERM -- \
+				xsplice --via="$via" --pipe-size=1M |
+			cmp - "$DATA"
 	done
 }
 
@@ -111,36 +115,35 @@ FAR=4831838209 # beyond 4 GiB, and odd
 	dd if="$DATA" of=sparse bs=1M seek=$FAR oflag=seek_bytes conv=notrunc status=none
 	expect 0 xsplice --stats=json sparse /dev/null
 	[[ $(stat_of bytes) == 5368709120 ]]
-	expect 0 xsplice sparse | tail -c +$((FAR + 1)) | cmp -n 2101473 - "$DATA"
+	expect 0 xsplice sparse | tail -c +$((FAR + 1)) | cmp - "$DATA"
 }
 
 @test "a reader that goes away ends it quietly, as it ends cat" {
 	local via
-	set +o pipefail
 	for via in "${VIAS[@]}"; do
-		{ xsplice --via="$via" "$DATA" 2>err; echo $? >status; } | head -c 5000 | cmp -n 5000 - "$DATA"
-		[[ $(<status) == 141 ]] || fail "$via: $(<status)"
+		expect 141 xsplice --via="$via" "$DATA" | head -c 5000 | cmp -n 5000 - "$DATA"
 		silent
 	done
 }
 
 @test "with SIGPIPE ignored, a reader that goes away is blamed on writing" {
 	local via
-	set +o pipefail
 	trap '' PIPE
 	for via in "${VIAS[@]}"; do
-		{ xsplice --via="$via" "$DATA" 2>err; echo $? >status; } | head -c 5000 >/dev/null
-		[[ $(<status) == 1 ]]
-		said "xsplice: writing '-': Broken pipe"
+		expect 1 xsplice --via="$via" "$DATA" | head -c 5000 >part
+		cmp -n 5000 part "$DATA"
+		said "xsplice: writing 'standard output': Broken pipe"
 	done
 }
 
 @test "a connection that breaks midway is blamed on writing" {
 	requires socat
+	local reasons='Broken pipe|Connection reset by peer'
 	DIRECTION=-u listen "$TCP" 'SYSTEM:head -c 1000 >/dev/null'
 	trap '' PIPE
-	yes | { expect 1 xsplice - "tcp:127.0.0.1:$PORT"; } || [[ ${PIPESTATUS[1]} == 0 ]]
-	grep -qE "^xsplice: writing 'tcp:127.0.0.1:$PORT': (Broken pipe|Connection reset by peer)$" err
+	expect 1 xsplice - "tcp:127.0.0.1:$PORT" < <(head -c 256M /dev/zero) >out
+	empty out
+	grep -qE "^xsplice: writing 'tcp:127.0.0.1:$PORT': ($reasons)$" err
 }
 
 @test "/dev/full: No space left on device, blamed on writing, in every way and from every kind" {
@@ -149,7 +152,7 @@ FAR=4831838209 # beyond 4 GiB, and odd
 		expect 1 xsplice --via="$via" "$SMALL" /dev/full
 		said "xsplice: writing '/dev/full': No space left on device"
 		expect 1 xsplice --via="$via" "$SMALL" >/dev/full
-		said "xsplice: writing '-': No space left on device"
+		said "xsplice: writing 'standard output': No space left on device"
 		expect 1 xsplice --via="$via" - /dev/full < <(cat "$SMALL")
 		said "xsplice: writing '/dev/full': No space left on device"
 	done
@@ -179,7 +182,7 @@ FAR=4831838209 # beyond 4 GiB, and odd
 		expect 1 xsplice --via="$via" directory out
 		said "xsplice: reading 'directory': Is a directory"
 		expect 1 xsplice --via="$via" <directory | cat >stdout
-		said "xsplice: reading '-': Is a directory"
+		said "xsplice: reading 'standard input': Is a directory"
 		empty stdout
 	done
 }
@@ -190,12 +193,22 @@ FAR=4831838209 # beyond 4 GiB, and odd
 	said "xsplice: writing 'directory': Is a directory"
 }
 
-@test "an input error is blamed on reading, an output error on writing" {
-	expect 1 xdeny read=EIO pread64=EIO splice=EIO sendfile=EIO copy_file_range=EIO -- \
-		xsplice --via=copy "$SMALL" out
-	said "xsplice: reading '$SMALL': Input/output error"
-	expect 1 xdeny splice=EDQUOT -- xsplice --via=splice "$SMALL" | cat >out
-	empty out
+@test "an input error is blamed on reading, an output error on writing, in every way" {
+	local via
+	trap '' XFSZ
+	for via in "${VIAS[@]}"; do
+		# Nothing is mapped at address 0.
+		expect 1 xsplice --via="$via" -n 10 /proc/self/mem out
+		said "xsplice: reading '/proc/self/mem': Input/output error"
+		empty out
+		(
+			ulimit -f 1000
+			expect 1 xsplice --via="$via" "$DATA" out
+		)
+		said "xsplice: writing 'out': File too large"
+		cmp -n "$(stat -c %s out)" out "$DATA"
+		[[ -s out ]]
+	done
 }
 
 # sound STATUS OUT - success delivered everything, failure said so and delivered a beginning.
@@ -208,40 +221,54 @@ sound() {
 	esac || fail "unsound: status $1: $(<err)"
 }
 
-@test "an error in the middle neither loses nor repeats a byte" {
+# Where the probes end and the data begins is the tool's business, so the failing call is moved
+# along.
+@test "a call that fails once, anywhere, neither loses nor repeats a byte" {
 	local call n error status
 	for call in splice sendfile copy_file_range; do
-		for n in 1 2 3 4 5 6; do
-			for error in EIO EINVAL; do
+		for error in EIO EINVAL ENOSYS EAGAIN; do
+			for n in {1..12}; do
 				printf '%s@%s=%s\n' "$call" "$n" "$error"
 				status=0
-				xdeny "$call@$n=$error" -- xsplice --via=$call --chunk=64K "$DATA" 2>err | cat >out || status=$?
+				xdeny "$call@$n=$error" -- \
+					xsplice --via=$call --chunk=64K "$DATA" 2>err >out ||
+					status=$?
 				sound "$status" out
 				status=0
-				xdeny "$call@$n=$error" -- xsplice --via=$call --chunk=64K "$DATA" out 2>err || status=$?
+				xdeny "$call@$n=$error" -- \
+					xsplice --via=$call --chunk=64K "$DATA" 2>err |
+					cat >out || status=$?
 				sound "$status" out
 				status=0
-				cat "$DATA" | xdeny "$call@$n=$error" -- xsplice --via=$call --chunk=64K - out 2>err || status=$?
+				xdeny "$call@$n=$error" -- \
+					xsplice --via=$call --chunk=64K - out \
+					< <(cat "$DATA") 2>err || status=$?
 				sound "$status" out
 			done
 		done
 	done
 }
 
-@test "EIO is an error from the first call on, never a reason to fall back" {
-	expect 1 xdeny splice@1=EIO -- xsplice --via=splice "$DATA" | cat >out
-	grep -q ': Input/output error$' err
-	expect 1 xdeny copy_file_range@2=EIO -- xsplice --via=copy_file_range --chunk=64K "$DATA" out
-	grep -q ': Input/output error$' err
+@test "EIO in the middle is the end of it, and is reported" {
+	local call
+	for call in splice sendfile copy_file_range; do
+		expect 1 xdeny "$call@9=EIO" -- xsplice --via=$call --chunk=64K "$DATA" out
+		grep -qE "^xsplice: (reading '$DATA'|writing 'out'): Input/output error$" err
+		[[ -s out ]]
+		cmp -n "$(stat -c %s out)" out "$DATA"
+	done
 }
 
 @test "an interrupted call continues" {
-	local call
+	local call n
 	for call in splice sendfile copy_file_range; do
-		expect 0 xdeny "$call@1=EINTR" "$call@2=EINTR" -- xsplice --via=$call "$DATA" got
-		cmp "$DATA" got
+		for n in {1..9}; do
+			expect 0 xdeny "$call@$n=EINTR" -- \
+				xsplice --via=$call --chunk=64K "$DATA" out
+			cmp "$DATA" out
+		done
 	done
-	expect 0 xdeny read@2=EINTR write@1=EINTR -- xsplice --via=copy "$DATA" | cmp - "$DATA"
+	expect 0 xdeny write@1=EINTR -- xsplice --via=copy "$DATA" | cmp - "$DATA"
 }
 
 @test "a file that grows is read to the end seen" {
@@ -251,7 +278,7 @@ sound() {
 		mkfifo slow
 		spawn xsplice --via="$via" growing slow
 		exec {in}<slow
-		head -c 10 <&"$in" >got
+		take 10 "$in" >got
 		cat "$SMALL" >>growing
 		cat <&"$in" >>got
 		exec {in}<&-
@@ -268,7 +295,7 @@ sound() {
 		mkfifo slow
 		spawn xsplice --via="$via" shrinking slow
 		exec {in}<slow
-		head -c 10 <&"$in" >got
+		take 10 "$in" >got
 		truncate -s 3000000 shrinking
 		cat <&"$in" >>got
 		exec {in}<&-
@@ -284,9 +311,9 @@ moving() {
 	rm -f from to
 	mkfifo from to
 	exec {in}<>from {out}<>to
-	spawn xsplice "$@" from to {in}>&- {out}>&- 2>err
+	spawn xsplice "$@" from to 2>err
 	printf hello >&"$in"
-	[[ $(head -c 5 <&"$out") == hello ]]
+	[[ $(take 5 "$out") == hello ]]
 }
 
 @test "SIGINT and SIGTERM stop cleanly, deliver what was taken, and print --stats" {
@@ -295,7 +322,7 @@ moving() {
 	for via in auto copy; do
 		for row in INT:130 TERM:143; do
 			moving --via=$via --stats=json
-			kill "-${row%:*}" "$PID"
+			signal "${row%:*}" "$PID"
 			ends "${row#*:}" "$PID"
 			[[ $(stat_of bytes) == 5 ]]
 		done
@@ -308,7 +335,7 @@ moving() {
 	"$HERE/fdset" 1:full -- true >&"$FD"
 	spawn xsplice --stats=json "$DATA" f 2>err
 	eventually at_rest "$PID"
-	kill -INT "$PID"
+	signal INT "$PID"
 	ends 130 "$PID"
 	[[ $(stat_of bytes) == 0 ]]
 }
@@ -317,18 +344,18 @@ moving() {
 	local line
 	mkfifo from to messages
 	exec {in}<>from {out}<>to {messages}<>messages
-	spawn xsplice from to {in}>&- {out}>&- 2>&"$messages"
+	spawn xsplice from to 2>&"$messages"
 	printf hello >&"$in"
-	[[ $(head -c 5 <&"$out") == hello ]]
-	kill -USR1 "$PID"
-	read -r -t 20 line <&"$messages"
+	[[ $(take 5 "$out") == hello ]]
+	signal USR1 "$PID"
+	read -r -t 30 line <&"$messages"
 	[[ $line == *5* ]]
 	printf again >&"$in"
-	[[ $(head -c 5 <&"$out") == again ]]
-	kill -TERM "$PID"
+	[[ $(take 5 "$out") == again ]]
+	signal TERM "$PID"
 	ends 143 "$PID"
 	echo end >&"$messages"
-	read -r line <&"$messages"
+	read -r -t 30 line <&"$messages"
 	[[ $line == end ]]
 }
 
@@ -339,10 +366,10 @@ moving() {
 		mkfifo slow
 		spawn xsplice --via="$via" "$DATA" slow
 		exec {in}<slow
-		head -c 10 <&"$in" >got
-		kill -STOP "$PID"
-		kill -CONT "$PID"
-		kill -USR1 "$PID"
+		take 10 "$in" >got
+		signal STOP "$PID"
+		signal CONT "$PID"
+		signal USR1 "$PID"
 		cat <&"$in" >>got
 		exec {in}<&-
 		ends 0 "$PID"

@@ -5,7 +5,8 @@ load helper
 VIAS=(auto splice sendfile copy_file_range copy)
 
 # from_KIND: `from` becomes an endpoint (or - with $in) that yields the file $want.
-# to_KIND: `to` becomes one (or - with $out) whose bytes arrive in ./got; `sink` is who brings them there.
+# to_KIND: `to` becomes one (or - with $out) whose bytes arrive in ./got; `sink` is who brings them
+# there.
 from_file() { from=$want; }
 from_null() { from=/dev/null; }
 from_proc() { from=/proc/kallsyms; }
@@ -179,11 +180,12 @@ EVERYWHERE=(file append pipe fifo tcp unix null)
 	fifo idle
 	spawn cat <&"$FD"
 	for via in "${VIAS[@]}"; do
-		echo $((++value)) >source
+		value=$((value + 2))
+		echo $value >source
 		expect 0 xsplice --via="$via" source "/proc/$PID/oom_score_adj"
 		[[ $(<"/proc/$PID/oom_score_adj") == "$value" ]]
-		echo $((++value)) | expect 0 xsplice --via="$via" - "/proc/$PID/oom_score_adj"
-		[[ $(<"/proc/$PID/oom_score_adj") == "$value" ]]
+		echo $((value + 1)) | expect 0 xsplice --via="$via" - "/proc/$PID/oom_score_adj"
+		[[ $(<"/proc/$PID/oom_score_adj") == $((value + 1)) ]]
 	done
 }
 

@@ -4,7 +4,7 @@ load helper
 
 # part FILE OFFSET LENGTH - those bytes of FILE.
 part() {
-	tail -c "+$(($2 + 1))" "$1" | head -c "$3"
+	dd if="$1" skip="$2" count="$3" iflag=skip_bytes,count_bytes bs=64K status=none
 }
 
 @test "standard input to standard output by default, - names them" {
@@ -84,7 +84,13 @@ part() {
 		expect 0 xsplice --via=$via --out-offset=1000001 "$SMALL" out
 		{ head -c 1000001 "$DATA"; cat "$SMALL"; part "$DATA" 1020002 1G; } | cmp - out
 		cat "$SMALL" | expect 0 xsplice --via=$via --out-offset=5 - out
-		{ head -c 5 "$DATA"; cat "$SMALL"; part "$DATA" 20006 979995; cat "$SMALL"; part "$DATA" 1020002 1G; } | cmp - out
+		{
+			head -c 5 "$DATA"
+			cat "$SMALL"
+			part "$DATA" 20006 979995
+			cat "$SMALL"
+			part "$DATA" 1020002 1G
+		} | cmp - out
 	done
 }
 
@@ -94,10 +100,10 @@ part() {
 }
 
 @test "an offset on a pipe is ESPIPE, blamed on its side" {
-	cat "$SMALL" | expect 1 xsplice --in-offset=1 - out
-	said "xsplice: reading '-': Illegal seek"
+	expect 1 xsplice --in-offset=1 - out < <(cat "$SMALL")
+	said "xsplice: reading 'standard input': Illegal seek"
 	expect 1 xsplice --out-offset=1 "$SMALL" | cat >out
-	said "xsplice: writing '-': Illegal seek"
+	said "xsplice: writing 'standard output': Illegal seek"
 	empty out
 }
 
@@ -175,8 +181,9 @@ part() {
 	cat "$DATA" | expect 0 xsplice --via=copy_file_range --stats=json - out
 	cmp "$DATA" out
 	[[ $(stat_of method) == copy && $(stat_of fallback) != null ]]
-	cat "$DATA" | expect 3 xsplice --via=copy_file_range --no-fallback - out2
-	[[ -s err ]]
+	expect 3 xsplice --via=copy_file_range --no-fallback - none < <(cat "$DATA")
+	[[ $(wc -l <err) == 1 ]]
+	empty none
 }
 
 @test "auto takes no copy where splice serves" {
@@ -206,7 +213,7 @@ part() {
 		chmod u+w source
 		expect 0 xsplice --stable --via=$via source f
 		dd if=/dev/zero of=source bs=20001 count=1 conv=notrunc status=none
-		head -c 20001 <&"$FD" | cmp - "$SMALL"
+		take 20001 "$FD" | cmp - "$SMALL"
 	done
 }
 
@@ -217,7 +224,7 @@ part() {
 	chmod u+w source
 	expect 0 xsplice --via=splice source f
 	dd if=/dev/zero of=source bs=20001 count=1 conv=notrunc status=none
-	expect 1 cmp -s "$SMALL" <(head -c 20001 <&"$FD")
+	expect 1 cmp -s "$SMALL" <(take 20001 "$FD")
 }
 
 @test "--once is exactly one system call and says how much it moved" {
@@ -273,7 +280,7 @@ part() {
 	fifo f
 	expect 4 xsplice --nonblock <f >out
 	[[ $(wc -l <err) == 1 ]]
-	grep -q "^xsplice: reading '-': " err
+	grep -q "^xsplice: reading 'standard input': " err
 	empty out
 	printf hello >&"$FD"
 	expect 4 xsplice --nonblock <f >out

@@ -3,7 +3,8 @@
 load helper
 
 VIAS=(auto tee copy)
-MODES=('' -p --output-error --output-error=warn --output-error=warn-nopipe --output-error=exit --output-error=exit-nopipe)
+MODES=('' -p --output-error --output-error=warn --output-error=warn-nopipe
+	--output-error=exit --output-error=exit-nopipe)
 
 @test "standard input to standard output and to each DEST, in every way, from every kind" {
 	local via
@@ -35,7 +36,8 @@ slow() { dd bs=7 status=none >"$1"; }
 pausing() { { head -c 100000; sleep 0.1; cat; } >"$1"; }
 fast() { cat >"$1"; }
 
-# outputs COUNT - sets `dests` to that many outputs of all kinds, `sinks` to who brings them to out.N.
+# outputs COUNT - sets `dests` to that many outputs of all kinds, `sinks` to who brings them to
+# out.N.
 outputs() {
 	local n fd
 	dests=() sinks=()
@@ -73,7 +75,7 @@ outputs() {
 
 # fans COUNT - COUNT outputs, standard output apart, each hold the input at the end.
 fans() {
-	local dests sinks fds=() n fd via
+	local dests sinks fds=() n fd sink via
 	requires socat
 	for via in "${VIAS[@]}"; do
 		rm -f out.* fifo.* unix.*
@@ -81,7 +83,7 @@ fans() {
 		cat "$DATA" | expect 0 xtee --via="$via" "${dests[@]}" | cmp - "$DATA"
 		for fd in "${fds[@]}"; do exec {fd}>&-; done
 		fds=()
-		wait "${sinks[@]}"
+		for sink in "${sinks[@]}"; do wait "$sink"; done
 		for ((n = 0; n < $1; n++)); do cmp "$DATA" "out.$n"; done
 	done
 }
@@ -113,7 +115,8 @@ fans() {
 		exec {in}<&-
 	done
 	mkfifo ready
-	{ read -r <ready; cat "$TEXT"; } | script -qec 'stty -echo; echo >ready; xtee one >two' /dev/null
+	{ read -r <ready; cat "$TEXT"; } |
+		script -qec 'stty -echo; echo >ready; xtee one >two' /dev/null
 	cmp "$TEXT" one
 	cmp "$TEXT" two
 }
@@ -121,7 +124,8 @@ fans() {
 @test "dribbles of one byte reach every output, in every way" {
 	local via
 	for via in "${VIAS[@]}"; do
-		dd if="$SMALL" bs=1 status=none | expect 0 xtee --via="$via" one >(cat >two) | cmp - "$SMALL"
+		dd if="$SMALL" bs=1 status=none |
+			expect 0 xtee --via="$via" one >(cat >two) | cmp - "$SMALL"
 		cmp "$SMALL" one
 	done
 }
@@ -134,10 +138,10 @@ fans() {
 		exec {in}>in
 		mkfifo one two
 		exec {one}<>one {two}<>two
-		spawn xtee --via="$via" one <in >two {in}>&- {FD}>&-
+		spawn xtee --via="$via" one <in >two
 		for byte in a b c; do
 			printf %s $byte >&"$in"
-			[[ $(head -c 1 <&"$one") == "$byte" && $(head -c 1 <&"$two") == "$byte" ]]
+			[[ $(take 1 "$one") == "$byte" && $(take 1 "$two") == "$byte" ]]
 		done
 		exec {in}>&- {FD}>&-
 		ends 0 "$PID"
@@ -158,11 +162,17 @@ fans() {
 @test "pipes of one page, and pipes that cannot be enlarged, lose nothing" {
 	local via
 	for via in "${VIAS[@]}"; do
-		cat "$DATA" | expect 0 "$HERE/fdset" 0:size=4096 1:size=4096 -- xtee --via="$via" one | cmp - "$DATA"
+		"$HERE/fdset" 1:size=4096 -- cat "$DATA" |
+			expect 0 "$HERE/fdset" 1:size=4096 -- xtee --via="$via" one | cmp - "$DATA"
 		cmp "$DATA" one
-		cat "$DATA" | expect 0 "$HERE/fdset" 1:size=4096 -- xtee --via="$via" --pipe-size=1M one | cmp - "$DATA"
+		cat "$DATA" |
+			expect 0 "$HERE/fdset" 1:size=4096 -- xtee --via="$via" --pipe-size=1M one |
+			cmp - "$DATA"
 		cmp "$DATA" one
-		cat "$DATA" | expect 0 xdeny fcntl:F_SETPIPE_SZ=EPERM -- xtee --via="$via" --pipe-size=1M one | cmp - "$DATA"
+		cat "$DATA" |
+			expect 0 xdeny fcntl:F_SETPIPE_SZ=EPERM -- \
+				xtee --via="$via" --pipe-size=1M one |
+			cmp - "$DATA"
 		cmp "$DATA" one
 	done
 }
@@ -197,7 +207,8 @@ fans() {
 	exec {source}<in {in}>&- {packets}>&-
 	expect 0 xtee one <&"$source" >&"$two"
 	for fd in "$one" "$two"; do
-		[[ $(perl -e 'print sysread(STDIN, $_, 4096), " " for 1 .. 3' <&"$fd") == '10 20 30 ' ]]
+		[[ $(perl -e 'print sysread(STDIN, my $packet, 4096), " " for 1 .. 3' <&"$fd") == \
+			'10 20 30 ' ]]
 	done
 }
 
@@ -226,20 +237,21 @@ fans() {
 		cmp "$DATA" one
 		cmp "$DATA" two
 		cat "$DATA" | expect 1 xtee --via="$via" one >/dev/full
-		said "xtee: writing '-': No space left on device"
+		said "xtee: writing 'standard output': No space left on device"
 		cmp "$DATA" one
 	done
 }
 
 @test "each of several failing outputs is named" {
 	cat "$DATA" | expect 1 xtee no/such /dev/full one >/dev/null
-	[[ $(sort err) == "xtee: writing '/dev/full': No space left on device"$'\n'"xtee: writing 'no/such': No such file or directory" ]]
+	local full="xtee: writing '/dev/full': No space left on device"
+	[[ $(sort err) == "$full"$'\n'"xtee: writing 'no/such': No such file or directory" ]]
 	cmp "$DATA" one
 }
 
 @test "reading a directory is blamed on reading" {
 	expect 1 xtee one <. >out
-	said "xtee: reading '-': Is a directory"
+	said "xtee: reading 'standard input': Is a directory"
 	empty out
 }
 
@@ -260,9 +272,12 @@ left() {
 }
 
 reader_of_stdout_dies() {
-	set +o pipefail
 	rm -f one
-	{ "$@" one <"$DATA" 2>err; echo "status $?" >status; } | head -c 1 >/dev/null
+	{
+		local status=0
+		"$@" one <"$DATA" 2>err || status=$?
+		echo "status $status" >status
+	} | head -c 1 >/dev/null
 	cat status
 	left
 	if [[ -s err ]]; then echo complains; fi
@@ -327,13 +342,13 @@ dest_cannot_be_opened() {
 		rm -f in one two
 		mkfifo in one two
 		exec {in}<>in
-		spawn xtee -p --via="$via" --no-stdout one two <in {in}>&-
+		spawn xtee -p --via="$via" --no-stdout one two <in
 		exec {one}<one {two}<two
 		printf hello >&"$in"
-		[[ $(head -c 5 <&"$one") == hello && $(head -c 5 <&"$two") == hello ]]
+		[[ $(take 5 "$one") == hello && $(take 5 "$two") == hello ]]
 		exec {one}<&-
 		printf again >&"$in"
-		[[ $(head -c 5 <&"$two") == again ]]
+		[[ $(take 5 "$two") == again ]]
 		exec {two}<&-
 		ends 0 "$PID"
 		exec {in}>&-
@@ -346,15 +361,15 @@ dest_cannot_be_opened() {
 		rm -f in one two messages
 		mkfifo in one two messages
 		exec {in}<>in {messages}<>messages
-		spawn xtee --output-error=warn --via="$via" --no-stdout one two <in 2>&"$messages" {in}>&-
+		spawn xtee --output-error=warn --via="$via" --no-stdout one two <in 2>&"$messages"
 		exec {one}<one {two}<two
 		printf hello >&"$in"
-		[[ $(head -c 5 <&"$one") == hello && $(head -c 5 <&"$two") == hello ]]
+		[[ $(take 5 "$one") == hello && $(take 5 "$two") == hello ]]
 		exec {one}<&-
-		read -r line <&"$messages"
+		read -r -t 30 line <&"$messages"
 		[[ $line == "xtee: writing 'one': Broken pipe" ]]
 		printf again >&"$in"
-		[[ $(head -c 5 <&"$two") == again ]]
+		[[ $(take 5 "$two") == again ]]
 		exec {in}>&-
 		ends 1 "$PID"
 		exec {two}<&- {messages}<&-
@@ -363,18 +378,14 @@ dest_cannot_be_opened() {
 
 @test "-p with the only reader gone before any input ends at once" {
 	fifo in
-	set +o pipefail
-	{ xtee -p <in 2>err {FD}>&-; echo $? >status; } | :
-	[[ $(<status) == 0 ]]
+	expect 0 xtee -p <in | :
 	silent
 }
 
 @test "--output-error=exit notices it too, and fails" {
 	fifo in
-	set +o pipefail
-	{ xtee --output-error=exit <in 2>err {FD}>&-; echo $? >status; } | :
-	[[ $(<status) == 1 ]]
-	said "xtee: writing '-': Broken pipe"
+	expect 1 xtee --output-error=exit <in | :
+	said "xtee: writing 'standard output': Broken pipe"
 }
 
 @test "-i ignores SIGINT, without it SIGINT ends xtee" {
@@ -383,16 +394,16 @@ dest_cannot_be_opened() {
 		rm -f in out
 		mkfifo in out
 		exec {in}<>in {out}<>out
-		spawn xtee $option <in >out {in}>&- {out}>&-
+		spawn xtee $option <in >out
 		printf hello >&"$in"
-		[[ $(head -c 5 <&"$out") == hello ]]
-		kill -INT "$PID"
+		[[ $(take 5 "$out") == hello ]]
+		signal INT "$PID"
 		if [[ -z $option ]]; then
 			ends 130 "$PID"
 			continue
 		fi
 		printf again >&"$in"
-		[[ $(head -c 5 <&"$out") == again ]]
+		[[ $(take 5 "$out") == again ]]
 		exec {in}>&-
 		ends 0 "$PID"
 	done
@@ -402,12 +413,37 @@ dest_cannot_be_opened() {
 	requires jq
 	mkfifo in out
 	exec {in}<>in {out}<>out
-	spawn xtee --stats=json one <in >out 2>err {in}>&- {out}>&-
+	spawn xtee --stats=json one <in >out 2>err
 	printf hello >&"$in"
-	[[ $(head -c 5 <&"$out") == hello ]]
-	kill -TERM "$PID"
+	[[ $(take 5 "$out") == hello ]]
+	signal TERM "$PID"
 	ends 143 "$PID"
 	[[ $(stat_of bytes) == 5 && $(<one) == hello ]]
+}
+
+@test "SIGUSR1 prints one progress line and it goes on" {
+	local line
+	mkfifo in out messages
+	exec {in}<>in {out}<>out {messages}<>messages
+	spawn xtee <in >out 2>&"$messages"
+	printf hello >&"$in"
+	[[ $(take 5 "$out") == hello ]]
+	signal USR1 "$PID"
+	read -r -t 30 line <&"$messages"
+	[[ $line == *5* ]]
+	printf again >&"$in"
+	[[ $(take 5 "$out") == again ]]
+}
+
+@test "a terminal is as good an output as a pipe" {
+	requires script
+	local via
+	for via in "${VIAS[@]}"; do
+		script -qec "stty -opost; cat '$DATA' | xtee --via=$via one" /dev/null \
+			>two </dev/null
+		cmp "$DATA" one
+		cmp "$DATA" two
+	done
 }
 
 @test "--peek copies what the FIFO holds and leaves it there" {
@@ -443,7 +479,7 @@ dest_cannot_be_opened() {
 @test "--peek needs a pipe" {
 	expect 1 xtee --peek one <"$SMALL" >two
 	[[ $(wc -l <err) == 1 ]]
-	grep -q "^xtee: reading '-': " err
+	grep -q "^xtee: reading 'standard input': " err
 	empty two
 }
 
@@ -458,9 +494,9 @@ dest_cannot_be_opened() {
 @test "--stats=json counts what came in, and names the way" {
 	requires jq
 	cat "$DATA" | expect 0 xtee --stats=json | cat | cmp - "$DATA"
-	jq -e '.bytes == 2101473 and .method == "tee" and .fallback == null' err
+	holds '.bytes == 2101473 and .method == "tee" and .fallback == null' err
 	cat "$DATA" | expect 0 xtee --via=copy --stats=json one | cmp - "$DATA"
-	jq -e '.bytes == 2101473 and .method == "copy"' err
+	holds '.bytes == 2101473 and .method == "copy"' err
 	cmp "$DATA" one
 }
 

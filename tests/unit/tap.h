@@ -98,18 +98,19 @@ static inline void tap_denied(const denial *denials, void (*body)(void))
 /* A memfd with @len bytes that repeat nowhere soon, positioned at 0. */
 static inline int tap_file(size_t len)
 {
+	uint32_t *words = malloc(len + sizeof(*words));
 	int fd = memfd_create("tap", 0);
+	uint32_t x = 2463534242u;
 
-	must(fd >= 0);
-	for (uint32_t at = 0, x = 2463534242u; at < len; at += sizeof(x)) {
-		size_t n = len - at < sizeof(x) ? len - at : sizeof(x);
-
+	must(fd >= 0 && words);
+	for (size_t i = 0; i <= len / sizeof(x); i++) {
 		x ^= x << 13;
 		x ^= x >> 17;
 		x ^= x << 5;
-		must(write(fd, &x, n) == (ssize_t)n);
+		words[i] = x;
 	}
-	must(!lseek(fd, 0, SEEK_SET));
+	must(write(fd, words, len) == (ssize_t)len && !lseek(fd, 0, SEEK_SET));
+	free(words);
 	return fd;
 }
 

@@ -69,6 +69,15 @@ static void test_mode(void)
 	   "packet mode and its limit are seen");
 	must(write(p[1], "ab", 2) == 2 && write(p[1], "cde", 3) == 3);
 	ok(packet(2) && packet(3), "each write is one packet");
+	must(write(p[1], "fg", 2) == 2 && !xp_pipe_set_mode(p[1], XP_PIPE_STREAM));
+	ok(!xp_pipe_set_mode(p[1], XP_PIPE_PACKET), "queued packets are no hindrance");
+	must(write(p[1], "h", 1) == 1);
+	ok(packet(2) && packet(1), "and stay apart from the next");
+	must(write(p[1], "ij", 2) == 2 && !xp_pipe_set_mode(p[1], XP_PIPE_STREAM));
+	must(write(p[1], "stream", 6) == 6);
+	ok(fails(xp_pipe_set_mode(p[1], XP_PIPE_PACKET), EBUSY),
+	   "stream data behind a packet: EBUSY");
+	must(packet(2) && packet(6));
 	ok(!xp_pipe_set_mode(p[1], XP_PIPE_STREAM) && !xp_pipe_info(p[1], &info) &&
 		   info.mode == XP_PIPE_STREAM,
 	   "and back");

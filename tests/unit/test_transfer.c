@@ -7,7 +7,7 @@
 
 #include "tap.h"
 
-#define LEN 300000
+#define LEN 150000
 
 enum kind { FILE_END, PIPE_END, SOCKET_END, APPEND_END, KINDS };
 static const char *const kind_names[] = { "file", "pipe", "socket", "append file" };
@@ -115,8 +115,9 @@ static bool close_ends(struct ends *e)
 
 static void test_pairs(void)
 {
-	static const enum xp_via vias[] = { XP_VIA_AUTO, XP_VIA_SPLICE, XP_VIA_SENDFILE,
-					    XP_VIA_COPY_FILE_RANGE, XP_VIA_COPY };
+	static const enum xp_via vias[] = { XP_VIA_AUTO,     XP_VIA_SPLICE,
+					    XP_VIA_SENDFILE, XP_VIA_COPY_FILE_RANGE,
+					    XP_VIA_VMSPLICE, XP_VIA_COPY };
 
 	for (enum kind in = 0; in < APPEND_END; in++) {
 		for (enum kind out = 0; out < KINDS; out++) {
@@ -301,7 +302,7 @@ static void test_stable(void)
 		must(write(got, page, sizeof(page)) == sizeof(page));
 		old = tap_same(copy, 0, got, 0, 4096);
 		if (stable)
-			ok(old && !lseek(in, 4096, SEEK_SET) == 0, "stable: the old bytes arrive");
+			ok(old && lseek(in, 0, SEEK_CUR) == 4096, "stable: the old bytes arrive");
 		else
 			ok(old == (shares.support != XP_NATIVE),
 			   "otherwise what arrives is what the probe says");
@@ -337,7 +338,7 @@ int main(void)
 {
 	static const int errors[] = { ENOSYS, EPERM, EINVAL };
 	static const int calls[] = { SCMP_SYS(splice), SCMP_SYS(sendfile),
-				     SCMP_SYS(copy_file_range), SCMP_SYS(pipe2), SCMP_SYS(tee) };
+				     SCMP_SYS(copy_file_range) };
 
 	everything();
 	test_errors();
@@ -346,12 +347,9 @@ int main(void)
 	test_stable();
 	test_nonblocking();
 	for (size_t e = 0; e < 3; e++) {
-		for (size_t c = 0; c < sizeof(calls) / sizeof(calls[0]) - 1; c++) {
+		for (size_t c = 0; c < sizeof(calls) / sizeof(calls[0]); c++) {
 			const denial one[] = { { calls[c], errors[e] }, { -1, 0 } };
 
-			/* glibc's pipe() is pipe2(2), and the fixtures need it. */
-			if (calls[c] == SCMP_SYS(pipe2))
-				continue;
 			where = strerrorname_np(errors[e]);
 			tap_denied(one, everything);
 		}
