@@ -22,11 +22,14 @@
 
 /* What the series answers to the query; size-versioned, unknown tails are zero. */
 struct xp_watch_query {
-	__u32 size;      /* in: sizeof this struct; out: the size that the kernel knows */
-	__u32 flags;     /* in: 0 */
-	__u64 types;     /* out: bit N set: records of type N can be watched */
-	__u32 max_notes; /* out: most notes in a queue */
-	__u32 max_id;    /* out: largest watch id */
+	__u32 size;        /* in: sizeof this struct; out: the size that the kernel knows */
+	__u32 flags;       /* in: 0 */
+	__u64 types;       /* out: bit N set: records of type N can be watched */
+	__u32 max_notes;   /* out: most notes in a queue */
+	__u32 max_id;      /* out: largest watch id */
+	__u32 type;        /* in: the type whose sub-types are asked for */
+	__u32 __reserved;  /* in: 0 */
+	__u32 subtypes[8]; /* out: bit N set: sub-type N exists; a filter's form */
 };
 
 #define XP_WATCH_TYPE_META 0
@@ -35,8 +38,8 @@ struct xp_watch_query {
 #define XP_WATCH_TYPE_SB 3
 #define XP_WATCH_TYPE_BLOCK 4
 
-/* _IOWR('W', 0x62, struct xp_watch_query): the series. */
-#define XP_IOC_WATCH_QUEUE_QUERY 0xc0185762
+/* _IOWR('W', 0x62), with the first version's 64 bytes for good: the series. */
+#define XP_IOC_WATCH_QUEUE_QUERY 0xc0405762
 
 /*
  * Packets larger than a page, the series: _IOW('W', 0x68, __u32) sets the limit in

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* A record of lost notifications is there for poll, and for those who sleep in read. */
+#include "vm.h"
+
+#include <linux/keyctl.h>
+#include <sched.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+
+#define NOTES 32      /* a page of them, the smallest queue */
+#define KEY_RECORD 16 /* struct key_notification */
+#define ID 7
+
+static long key;
+
+static void watch_key(const int queue[2])
+{
+	must(!syscall(SYS_keyctl, XP_KEYCTL_WATCH_KEY, key, queue[0], ID));
+}
+
+static void events(int count)
+{
+	while (count-- > 0)
+		must(!syscall(SYS_keyctl, KEYCTL_UPDATE, key, "x", 1));
+}
+
+/* One record: its type, or -1 for EAGAIN. */
+static int next(int fd, struct record *record)
+{
+	ssize_t n = read(fd, record, KEY_RECORD);
+
+	must(n > 0 || errno == EAGAIN);
+	must(n < 0 || (record->info & INFO_LENGTH) == n);
+	return n < 0 ? -1 : (int)record->type;
+}
+
+/* A queue in which more was posted than it holds, of which @taken records have been read. */
+static void overrun(int queue[2], int taken)
+{
+	struct record record;
+
+	open_queue(queue, NOTES);
+	watch_key(queue);
+	events(NOTES + 5);
+	while (taken-- > 0)
+		must(next(queue[0], &record) == XP_WATCH_TYPE_KEY);
+}
+
+static bool selectable(int fd)
+{
+	struct timeval now = { 0 };
+	fd_set set;
+
+	FD_ZERO(&set);
+	FD_SET(fd, &set);
+	must(select(fd + 1, &set, NULL, NULL, &now) >= 0);
+	return FD_ISSET(fd, &set);
+}
+
+static void polled(void)
+{
+	struct record record;
+	int queue[2];
+
+	overrun(queue, NOTES);
+	ok(queued(queue[0]) == 0, "every queued record has been read");
+	mended(readable(queue[0]), "poll reports the record of loss");
+	mended(selectable(queue[0]), "so does select");
+	ok(next(queue[0], &record) == XP_WATCH_TYPE_META && record.subtype == META_LOSS &&
+		   record.info == 8,
+	   "the next read gives it: META, LOSS, 8 bytes, no id");
+	ok(!readable(queue[0]) && !selectable(queue[0]), "afterwards nothing is reported");
+	ok(next(queue[0], &record) == -1, "or there: a loss is told once");
+	events(1);
+	ok(readable(queue[0]) && next(queue[0], &record) == XP_WATCH_TYPE_KEY &&
+		   record.info == (KEY_RECORD | ID << INFO_ID_SHIFT),
+	   "the next event is posted and reported as ever");
+	close_both(queue);
+}
+
+static void small_buffer(void)
+{
+	int queue[2];
+	char byte;
+
+	overrun(queue, NOTES);
+	ok(read(queue[0], &byte, 1) == -1 && errno == ENOBUFS, "a buffer too small: ENOBUFS");
+	mended(readable(queue[0]), "and the record is still reported");
+	close_both(queue);
+}
+
+static void nothing_lost(void)
+{
+	struct record record;
+	int queue[2], i;
+
+	open_queue(queue, NOTES);
+	watch_key(queue);
+	events(NOTES);
+	for (i = 0; i < NOTES; i++)
+		must(next(queue[0], &record) == XP_WATCH_TYPE_KEY);
+	ok(!readable(queue[0]), "a queue that was just full has lost nothing, and reports nothing");
+	close_both(queue);
+}
+
+static int epolled(int fd, uint32_t edge, int taken)
+{
+	struct epoll_event event = { .events = EPOLLIN | edge };
+	int set = epoll_create1(EPOLL_CLOEXEC), found;
+	struct record record;
+
+	must(set >= 0 && !epoll_ctl(set, EPOLL_CTL_ADD, fd, &event));
+	must(epoll_wait(set, &event, 1, 0) == 1);
+	while (taken-- > 0)
+		must(next(fd, &record) == XP_WATCH_TYPE_KEY);
+	found = epoll_wait(set, &event, 1, 0);
+	close(set);
+	return found;
+}
+
+static void epoll(void)
+{
+	int queue[2];
+
+	overrun(queue, NOTES - 1);
+	mended(epolled(queue[0], 0, 1) == 1, "epoll reports it");
+	close_both(queue);
+	overrun(queue, NOTES - 1);
+	mended(epolled(queue[0], EPOLLET, 1) == 1, "reading the last record is an edge for epoll");
+	close_both(queue);
+}
+
+/* All on one processor, and this process before any other. */
+static void undisturbed(void)
+{
+	struct sched_param priority = { .sched_priority = 1 };
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
+	must(!sched_setaffinity(0, sizeof(one), &one));
+	must(!sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &priority));
+}
+
+/*
+ * The event wakes the reader, which gets the processor only when all records are gone: it finds
+ * an empty ring.
+ */
+static void late_reader(void)
+{
+	struct record record;
+	int queue[2], status, i;
+	pid_t child;
+
+	undisturbed();
+	open_queue(queue, NOTES);
+	must(!fcntl(queue[0], F_SETFL, 0));
+	watch_key(queue);
+	child = fork();
+	must(child >= 0);
+	if (!child) {
+		alarm(2);
+		_exit(read(queue[0], &record, sizeof(record)) == 8 &&
+				      record.type == XP_WATCH_TYPE_META ?
+			      0 :
+			      1);
+	}
+	usleep(300000);
+	events(NOTES + 5);
+	for (i = 0; i < NOTES; i++)
+		must(next(queue[0], &record) == XP_WATCH_TYPE_KEY);
+	must(waitpid(child, &status, 0) == child);
+	mended(status == 0, "a reader that was woken too late for a record gets that of loss");
+	close_both(queue);
+}
+
+int main(void)
+{
+	key = syscall(SYS_add_key, "user", "watched", "x", 1, KEY_SPEC_PROCESS_KEYRING);
+	must(key > 0);
+	polled();
+	small_buffer();
+	nothing_lost();
+	epoll();
+	late_reader();
+	return tap_done();
+}
