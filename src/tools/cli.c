@@ -54,6 +54,11 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 
 const struct argp cli_common_argp = { .options = common_options, .parser = parse_common };
 
+const struct argp_child cli_common_children[] = {
+	{ &cli_common_argp, 0, "Common options:", 9 },
+	{ 0 },
+};
+
 static void print_version(FILE *stream, struct argp_state *state)
 {
 	(void)state;
@@ -134,6 +139,15 @@ uint64_t cli_size_option(struct argp_state *state, const char *option, const cha
 	if (cli_size(text, &size))
 		argp_error(state, "%s: '%s' is no size", option, text);
 	return size;
+}
+
+size_t cli_positive_option(struct argp_state *state, const char *option, const char *text)
+{
+	uint64_t size = cli_size_option(state, option, text);
+
+	if (!size)
+		argp_error(state, "%s: must be more than 0", option);
+	return (size_t)size;
 }
 
 unsigned cli_number_option(struct argp_state *state, const char *option, const char *text,

@@ -32,6 +32,9 @@ struct cli_common {
 /* -P --stats --explain --no-fallback --no-sandbox, for argp_child. */
 extern const struct argp cli_common_argp;
 
+/* The children of a tool whose first child input is a cli_common. */
+extern const struct argp_child cli_common_children[];
+
 /* Long options without a letter start here; a tool's own come after CLI_KEY_TOOL. */
 enum {
 	CLI_KEY_STATS = 0x100,
@@ -54,6 +57,9 @@ int cli_size(const char *text, uint64_t *size);
 
 /* As cli_size, for an argp parser: ends the run with a usage error naming @option. */
 uint64_t cli_size_option(struct argp_state *state, const char *option, const char *text);
+
+/* As above, and 0 is refused too. */
+size_t cli_positive_option(struct argp_state *state, const char *option, const char *text);
 
 /* As above for a whole number from @min to @max. */
 unsigned cli_number_option(struct argp_state *state, const char *option, const char *text,

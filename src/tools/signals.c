@@ -2,7 +2,6 @@
 #include "signals.h"
 
 #include <signal.h>
-#include <stdlib.h>
 #include <sys/time.h>
 
 static volatile sig_atomic_t stop_signal;
@@ -74,11 +73,13 @@ bool signals_asked(void)
 	return true;
 }
 
-_Noreturn void signals_die(void)
+int signals_end(int status)
 {
 	int number = stop_signal;
 
+	if (!number)
+		return status;
 	signal(number, SIG_DFL);
 	raise(number);
-	exit(128 + number);
+	return 128 + number;
 }

@@ -22,7 +22,10 @@ int signals_stop(void);
 /* True once for each SIGUSR1 (or several in a row). */
 bool signals_asked(void);
 
-/* Ends the process by the signal that asked to stop, as if it had not been caught. */
-_Noreturn void signals_die(void);
+/*
+ * The last call of main(): ends the process by the signal that asked to stop, as if it had not
+ * been caught; where none did, returns @status.
+ */
+int signals_end(int status);
 
 #endif

@@ -207,11 +207,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return parse_option(x, key, arg, state);
 }
 
-static const struct argp_child children[] = {
-	{ &cli_common_argp, 0, "Common options:", 5 },
-	{ 0 },
-};
-
 static const struct argp argp = {
 	.options = options,
 	.parser = parse,
@@ -221,7 +216,7 @@ static const struct argp argp = {
 	       "send reads records from standard input, recv and work take packets from it. Each "
 	       "packet is COMMAND's standard input, once, in exactly one of N workers; XPACKET_SEQ "
 	       "and XPACKET_WORKER are set.",
-	.children = children,
+	.children = cli_common_children,
 };
 
 static int said(const char *side, const char *object, const char *cause)
@@ -576,7 +571,5 @@ int main(int argc, char **argv)
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &x);
 	signals_catch(false);
 	status = run(&x);
-	if (signals_stop())
-		signals_die();
-	return status;
+	return signals_end(status);
 }

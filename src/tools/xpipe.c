@@ -45,15 +45,6 @@ static const struct argp_option options[] = {
 	{ 0 },
 };
 
-static size_t parse_size(struct argp_state *state, const char *option, const char *arg)
-{
-	uint64_t size = cli_size_option(state, option, arg);
-
-	if (!size)
-		argp_error(state, "%s: must be more than 0", option);
-	return (size_t)size;
-}
-
 static error_t parse_mode(struct xpipe *x, enum xp_pipe_mode mode, struct argp_state *state)
 {
 	if (x->set_mode && x->mode != mode)
@@ -81,14 +72,15 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		x->fd = (int)cli_number_option(state, "--fd", arg, 0, INT_MAX);
 		return 0;
 	case KEY_SIZE:
-		x->size = strcmp(arg, "max") ? parse_size(state, "--size", arg) : XP_PIPE_MAX;
+		x->size = strcmp(arg, "max") ? cli_positive_option(state, "--size", arg) :
+					       XP_PIPE_MAX;
 		return 0;
 	case KEY_PACKET:
 		return parse_mode(x, XP_PIPE_PACKET, state);
 	case KEY_STREAM:
 		return parse_mode(x, XP_PIPE_STREAM, state);
 	case KEY_PACKET_SIZE:
-		x->packet_size = parse_size(state, "--packet-size", arg);
+		x->packet_size = cli_positive_option(state, "--packet-size", arg);
 		return 0;
 	case KEY_SHOW:
 		x->show = true;

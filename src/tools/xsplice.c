@@ -78,15 +78,6 @@ static const char *const via_words[] = { "auto", "splice", "sendfile", "copy_fil
 static const enum xp_via via_values[] = { XP_VIA_AUTO, XP_VIA_SPLICE, XP_VIA_SENDFILE,
 					  XP_VIA_COPY_FILE_RANGE, XP_VIA_COPY };
 
-static size_t positive_size(struct argp_state *state, const char *option, const char *text)
-{
-	uint64_t size = cli_size_option(state, option, text);
-
-	if (!size)
-		argp_error(state, "%s: must be more than 0", option);
-	return (size_t)size;
-}
-
 static error_t parse_operand(struct xsplice *x, char *arg, struct argp_state *state)
 {
 	if (state->arg_num > 1)
@@ -163,13 +154,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		x->out_offset = (loff_t)cli_size_option(state, "--out-offset", arg);
 		return 0;
 	case KEY_CHUNK:
-		x->chunk = positive_size(state, "--chunk", arg);
+		x->chunk = cli_positive_option(state, "--chunk", arg);
 		return 0;
 	case KEY_PIPE_SIZE:
-		x->pipe_size = positive_size(state, "--pipe-size", arg);
+		x->pipe_size = cli_positive_option(state, "--pipe-size", arg);
 		return 0;
 	case KEY_RATE:
-		x->rate = positive_size(state, "--rate", arg);
+		x->rate = cli_positive_option(state, "--rate", arg);
 		return 0;
 	case KEY_VIA:
 		x->via = via_values[cli_word_option(state, "--via", arg, via_words)];
@@ -179,11 +170,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static const struct argp_child children[] = {
-	{ &cli_common_argp, 0, "Common options:", 0 },
-	{ 0 },
-};
-
 static const struct argp argp = {
 	.options = options,
 	.parser = parse,
@@ -192,7 +178,7 @@ static const struct argp argp = {
 	       "SOURCE and DEST are -, a path, fd:N, tcp:HOST:PORT, tcp-listen:[HOST:]PORT, "
 	       "unix:PATH or unix-listen:PATH; standard input and standard output if left out. "
 	       "SIZE takes K M G T P (1024) or KB MB GB TB PB (1000).",
-	.children = children,
+	.children = cli_common_children,
 };
 
 /* Do the bytes that are read overlap with those that are written? */
@@ -440,7 +426,5 @@ int main(int argc, char **argv)
 	argp_parse(&argp, argc, argv, 0, NULL, &x);
 	signals_catch(false);
 	status = run(&x);
-	if (signals_stop())
-		signals_die();
-	return status;
+	return signals_end(status);
 }

@@ -62,14 +62,6 @@ static error_t parse_output_error(struct xtee *x, const char *arg, struct argp_s
 	return 0;
 }
 
-static error_t parse_size(struct xtee *x, const char *arg, struct argp_state *state)
-{
-	x->pipe_size = (size_t)cli_size_option(state, "--pipe-size", arg);
-	if (!x->pipe_size)
-		argp_error(state, "--pipe-size: must be more than 0");
-	return 0;
-}
-
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	static const char *const via_words[] = { "auto", "tee", "copy", NULL };
@@ -101,7 +93,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		x->peek = true;
 		return 0;
 	case KEY_PIPE_SIZE:
-		return parse_size(x, arg, state);
+		x->pipe_size = cli_positive_option(state, "--pipe-size", arg);
+		return 0;
 	case KEY_VIA:
 		x->via = via_values[cli_word_option(state, "--via", arg, via_words)];
 		return 0;
@@ -109,11 +102,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return ARGP_ERR_UNKNOWN;
 	}
 }
-
-static const struct argp_child children[] = {
-	{ &cli_common_argp, 0, "Common options:", 0 },
-	{ 0 },
-};
 
 static const struct argp argp = {
 	.options = options,
@@ -123,7 +111,7 @@ static const struct argp argp = {
 	       "wherever that is possible.\v"
 	       "DEST is -, a path, fd:N, tcp:HOST:PORT, tcp-listen:[HOST:]PORT, unix:PATH or "
 	       "unix-listen:PATH. SIZE takes K M G T P (1024) or KB MB GB TB PB (1000).",
-	.children = children,
+	.children = cli_common_children,
 };
 
 static bool exits(const struct xtee *x)
@@ -313,7 +301,5 @@ int main(int argc, char **argv)
 	if (x.mode != MODE_SIGPIPE)
 		signal(SIGPIPE, SIG_IGN);
 	status = run(&x);
-	if (signals_stop())
-		signals_die();
-	return status;
+	return signals_end(status);
 }

@@ -162,11 +162,6 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static const struct argp_child children[] = {
-	{ &cli_common_argp, 0, "Common options:", 0 },
-	{ 0 },
-};
-
 static const struct argp argp = {
 	.options = options,
 	.parser = parse,
@@ -174,7 +169,7 @@ static const struct argp argp = {
 	.doc = "Put memory into the pipe on standard output without copying it.\v"
 	       "Each FILE is mapped privately. SIZE takes K M G T P (1024) or KB MB GB TB PB "
 	       "(1000).",
-	.children = children,
+	.children = cli_common_children,
 };
 
 /* The account of the whole run, of which @part is one piece of work. */
@@ -419,7 +414,5 @@ int main(int argc, char **argv)
 	argp_parse(&argp, argc, argv, 0, NULL, &x);
 	signals_catch(false);
 	status = run(&x);
-	if (signals_stop())
-		signals_die();
-	return status;
+	return signals_end(status);
 }
