@@ -159,36 +159,49 @@ static int open_reader(int fd)
 	return sys_open(path, O_RDONLY | O_NONBLOCK);
 }
 
-/* Reads a pipe to its end: the length of the last read, which of packets is one packet. */
-static ssize_t last_read(int fd, size_t most)
+/*
+ * Does what @pipe holds, @len bytes, end with stream data? A byte that is written behind it as a
+ * packet comes alone, or doesn't.
+ */
+static bool ends_with_stream(const int pipe[2], size_t len)
 {
-	char *bytes = malloc(most);
-	ssize_t n, last = -ENOMEM;
+	char *bytes = malloc(len + 1);
+	ssize_t n, last = 0;
 
-	while (bytes && (n = sys_read(fd, NULL, bytes, most)) > 0)
+	if (!bytes)
+		return true;
+	/* Where there is no slot for it, packets are read until there is one. */
+	while (len && sys_write(pipe[1], NULL, "", 1) == -EAGAIN) {
+		n = sys_read(pipe[0], NULL, bytes, len);
+		len -= n > 0 ? (size_t)n : len;
+	}
+	while ((n = sys_read(pipe[0], NULL, bytes, len + 1)) > 0)
 		last = n;
 	free(bytes);
-	return last;
+	/* All of a full pipe in one read is no packet. */
+	return !len || last != 1;
 }
 
 /*
  * Would a packet that is written now merge with what is queued? It would if that ends with stream
- * data. An experiment on a duplicate tells: one byte written behind it comes alone, or doesn't.
+ * data; an experiment on a duplicate tells. Others may write and read meanwhile.
  */
-static bool would_merge(int fd, size_t queued)
+static bool would_merge(int fd)
 {
 	int reader = open_reader(fd), copy[2];
+	long size = sys_fcntl(fd, F_GETPIPE_SZ, 0);
 	bool merges = true;
+	ssize_t n;
 
 	if (reader < 0)
 		return true;
 	if (!sys_pipe2(copy, O_CLOEXEC | O_NONBLOCK | O_DIRECT)) {
-		/* One slot more than the pipe has, for the byte. */
-		sys_fcntl(copy[1], F_SETPIPE_SZ, 2L * sys_fcntl(fd, F_GETPIPE_SZ, 0));
-		if (sys_tee(reader, copy[1], SYS_MAX_LENGTH, SPLICE_F_NONBLOCK) ==
-			    (ssize_t)queued &&
-		    sys_write(copy[1], NULL, "", 1) == 1)
-			merges = last_read(copy[0], queued + 1) != 1;
+		/* A slot to spare for the byte, or as many at least. */
+		if (sys_fcntl(copy[1], F_SETPIPE_SZ, 2 * size) < 0)
+			sys_fcntl(copy[1], F_SETPIPE_SZ, size);
+		n = sys_tee(reader, copy[1], SYS_MAX_LENGTH, SPLICE_F_NONBLOCK);
+		if (sys_fcntl(copy[1], F_GETPIPE_SZ, 0) >= size)
+			merges = n > 0 ? ends_with_stream(copy, (size_t)n) : n != -EAGAIN;
 		close(copy[0]);
 		close(copy[1]);
 	}
@@ -211,7 +224,7 @@ int xp_pipe_set_mode(int fd, enum xp_pipe_mode mode)
 	if (flags & O_DIRECT)
 		return 0;
 	error = sys_ioctl(fd, FIONREAD, &queued);
-	if (!error && queued && would_merge(fd, (size_t)queued))
+	if (!error && queued && would_merge(fd))
 		error = -EBUSY;
 	if (!error)
 		error = sys_fcntl(fd, F_SETFL, flags | O_DIRECT);

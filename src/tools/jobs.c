@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -74,7 +75,8 @@ static int packet_file(const char *packet, size_t length)
 {
 	int fds[2];
 
-	if (length <= 65536 && !pipe2(fds, O_CLOEXEC)) {
+	/* A pipe may have a single page, where the user has many. */
+	if (length <= PIPE_BUF && !pipe2(fds, O_CLOEXEC)) {
 		ssize_t n = write(fds[1], packet, length);
 
 		close(fds[1]);

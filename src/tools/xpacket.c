@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -126,7 +127,7 @@ static error_t check(struct xpacket *x, struct argp_state *state)
 	if (!x->command)
 		argp_error(state, "send, recv or work?");
 	if (!(x->allowed & (unsigned)x->command))
-		argp_error(state, "%s is not for %s", x->stray, state->argv[1]);
+		argp_error(state, "%s is not for %s", x->stray, commands[ffs(x->command) - 1]);
 	if (x->command == WORK && !x->argv)
 		argp_error(state, "work on packets with which COMMAND?");
 	return 0;

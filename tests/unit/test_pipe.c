@@ -90,6 +90,28 @@ static void test_mode(void)
 	close(p[1]);
 }
 
+/* A pipe that is full, of the largest size: no duplicate of it has a slot to spare. */
+static void test_full(void)
+{
+	static const char name[] = "a full pipe of packets is switched, one of stream data is not";
+	bool packets, stream;
+
+	must(!pipe2(p, O_NONBLOCK | O_DIRECT) && xp_pipe_set_size(p[1], XP_PIPE_MAX) > 0);
+	while (write(p[1], "ab", 2) == 2)
+		;
+	must(errno == EAGAIN && !xp_pipe_set_mode(p[1], XP_PIPE_STREAM));
+	packets = !xp_pipe_set_mode(p[1], XP_PIPE_PACKET);
+	close(p[0]);
+	close(p[1]);
+	must(!pipe2(p, O_NONBLOCK) && xp_pipe_set_size(p[1], XP_PIPE_MAX) > 0);
+	while (write(p[1], name, sizeof(name)) > 0)
+		;
+	stream = fails(xp_pipe_set_mode(p[1], XP_PIPE_PACKET), EBUSY);
+	ok(packets && stream, "%s", name);
+	close(p[0]);
+	close(p[1]);
+}
+
 static void test_no_pipe(void)
 {
 	struct xp_pipe_info info;
@@ -128,6 +150,7 @@ int main(void)
 	test_info();
 	test_size();
 	test_mode();
+	test_full();
 	test_no_pipe();
 	tap_denied(no_packets, body_no_packets);
 	return tap_done();
