@@ -92,12 +92,17 @@ static void body_emulated(void)
 /* Up to 6.12 a write from memory that can't be read leaves an empty packet, no end of file. */
 static void test_empty_packet(void)
 {
-	void *unmapped = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	int file = memfd_create("gone", 0);
+	void *gone;
 
+	/* Memory that is mapped, and has nothing behind it any more. */
+	must(file >= 0 && !ftruncate(file, 4096));
+	gone = mmap(NULL, 4096, PROT_READ, MAP_SHARED, file, 0);
+	must(gone != MAP_FAILED && !ftruncate(file, 0));
 	must(!pipe(p));
 	open_ends();
-	must(write(p[1], unmapped, 100) == -1 && errno == EFAULT);
-	must(!munmap(unmapped, 4096));
+	must(write(p[1], gone, 100) == -1 && errno == EFAULT);
+	must(!munmap(gone, 4096) && !close(file));
 	ok(fails(xp_packet_recv(&in, buffer, sizeof(buffer), XP_NONBLOCK), EAGAIN),
 	   "a failed write is no end");
 	must(!xp_packet_send(&out, "x", 1, 0));
