@@ -135,7 +135,7 @@ static int fall_back(struct flow *flow, struct sink *sink, int error)
 							.why = "the output refuses splice" });
 }
 
-static unsigned splice_flags(const struct flow *flow)
+unsigned flow_splice_flags(const struct flow *flow)
 {
 	return (flow->flags & XP_MORE ? SPLICE_F_MORE : 0) |
 	       (flow->flags & XP_MOVE ? SPLICE_F_MOVE : 0);
@@ -146,7 +146,7 @@ int flow_drain(struct flow *flow, struct stage *stage, struct sink *sink)
 	int error = 0;
 
 	while (stage->held && !sink->copying && !error) {
-		ssize_t n = stage_drain(stage, sink->fd, sink->offset, splice_flags(flow));
+		ssize_t n = stage_drain(stage, sink->fd, sink->offset, flow_splice_flags(flow));
 
 		flow->report->calls++;
 		if (n > 0)

@@ -52,6 +52,9 @@ ssize_t flow_read(struct flow *flow, int fd, loff_t *offset, size_t len);
 /* Delivers @len bytes of memory. What was delivered before a failure is counted. */
 int flow_write(struct flow *flow, struct sink *sink, const char *from, size_t len);
 
+/* The SPLICE_F flags that the job asks for and that concern neither side's waiting. */
+unsigned flow_splice_flags(const struct flow *flow);
+
 /* Delivers all that the stage holds, by splice(2), or copying where the sink refuses it. */
 int flow_drain(struct flow *flow, struct stage *stage, struct sink *sink);
 

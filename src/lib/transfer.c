@@ -119,10 +119,7 @@ static ssize_t step_vmsplice(struct transfer *t, size_t len)
 
 static unsigned splice_flags(const struct transfer *t)
 {
-	unsigned flags = t->job->flags;
-
-	return (flags & XP_MORE ? SPLICE_F_MORE : 0) | (flags & XP_MOVE ? SPLICE_F_MOVE : 0) |
-	       (flags & XP_NONBLOCK ? SPLICE_F_NONBLOCK : 0);
+	return flow_splice_flags(&t->flow) | (t->job->flags & XP_NONBLOCK ? SPLICE_F_NONBLOCK : 0);
 }
 
 /* Fills the stage once. */

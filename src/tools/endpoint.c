@@ -19,7 +19,6 @@
 
 /* A pipe that nobody has resized has this many bytes (PIPE_DEF_BUFFERS pages of 4 KiB). */
 #define DEFAULT_PIPE 65536
-#define LARGE_PIPE ((size_t)1024 * 1024)
 
 const char *endpoint_verb(const struct endpoint *end)
 {
@@ -358,7 +357,7 @@ void endpoint_size_pipe(const struct endpoint *end, size_t size, bool explain)
 	/* A size that somebody chose before stays. */
 	if (xp_pipe_info(end->fd, &info) || (!size && info.size != DEFAULT_PIPE))
 		return;
-	if (xp_pipe_set_size(end->fd, size ? size : LARGE_PIPE) < 0 && explain)
+	if (xp_pipe_set_size(end->fd, size ? size : ENDPOINT_LARGE_PIPE) < 0 && explain)
 		cli_error("resizing the pipe at", end->name, errno);
 }
 

@@ -9,6 +9,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* The capacity that a pipe of the default one is given, bytes. */
+#define ENDPOINT_LARGE_PIPE ((size_t)1024 * 1024)
+
 enum endpoint_side { ENDPOINT_READ, ENDPOINT_WRITE };
 
 struct endpoint {

@@ -7,9 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "endpoint.h"
+
 static const char magic[] = INTAKE_MAGIC;
 #define MAGIC_LENGTH (sizeof(magic) - 1)
-#define LARGE_PIPE ((size_t)1024 * 1024)
 
 int intake_open(struct intake *in, size_t max)
 {
@@ -28,8 +29,8 @@ int intake_open(struct intake *in, size_t max)
 		return -errno;
 	/* If frames come, the first read takes all that the pipe holds, and must not cut it. The
 	 * pipe may yet grow to the size that this suite gives one. */
-	if (in->size < LARGE_PIPE)
-		in->size = LARGE_PIPE;
+	if (in->size < ENDPOINT_LARGE_PIPE)
+		in->size = ENDPOINT_LARGE_PIPE;
 	if (!xp_pipe_info(STDIN_FILENO, &info) && info.size > in->size)
 		in->size = info.size;
 	in->buffer = malloc(in->size);
