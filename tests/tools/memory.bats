@@ -12,7 +12,7 @@ below() {
 }
 
 @test "xsplice moving 256 MiB, in every way" {
-	requires noasan
+	requires no-asan
 	local via
 	truncate -s 256M source
 	for via in auto splice sendfile copy_file_range copy; do
@@ -29,7 +29,7 @@ below() {
 }
 
 @test "xsplice with a large chunk and a large pipe" {
-	requires noasan
+	requires no-asan
 	local via
 	for via in auto copy; do
 		rm -f from
@@ -54,7 +54,7 @@ arrived() {
 }
 
 @test "xtee with 32 outputs, in every way" {
-	requires noasan
+	requires no-asan
 	local via n fds fd dests sinks sink
 	for via in auto tee copy; do
 		rm -f from out.*

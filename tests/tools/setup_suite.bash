@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Once a run: finds out what this machine offers, and makes the data that every suite moves.
-# A requirement that a test may name is a function here_NAME; nothing else is one.
+# A requirement that a test may name is a feature that xprobe knows, or a function here_NAME.
 set -euo pipefail
 
 here_root() { ((EUID == 0)); }
@@ -24,13 +24,18 @@ here_fuse() {
 		cc -o "$BATS_SUITE_TMPDIR/fusedir" "$SUITES/fusedir.c" \
 			$(pkg-config --cflags --libs fuse3)
 }
-here_packet() { perl "$SUITES/fdset" 1:packet -- true | cat; }
-here_noasan() { [[ -z ${ASAN:-} ]]; }
+here_kallsyms() { head -c 3000000 /proc/kallsyms; }
+here_x86-64() { [[ $(uname -m) == x86_64 ]]; }
+here_gnu-tee() { [[ $(tee --version) == *GNU* ]]; }
+here_asan() { [[ -n ${ASAN:-} ]]; }
 
 setup_suite() {
-	local name
+	local name features
 	SUITES=$(cd "${BATS_TEST_DIRNAME:-$(dirname "${BASH_SOURCE[0]}")}" && pwd)
-	export XP_KNOWN='' XP_HERE=''
+	features=$(xprobe)
+	XP_KNOWN=$(awk 'NR > 1 { printf " %s", $1 }' <<<"$features")
+	XP_HERE=$(awk '$2 == "native" { printf " %s", $1 }' <<<"$features")
+	export XP_KNOWN XP_HERE
 	for name in $(compgen -A function here_); do
 		XP_KNOWN+=" ${name#here_}"
 		if (set +e; "$name") >/dev/null 2>&1; then XP_HERE+=" ${name#here_}"; fi

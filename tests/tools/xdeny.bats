@@ -32,7 +32,7 @@ load helper
 }
 
 @test "CALL:FLAG fails only with that flag: pipe2" {
-	[[ $(uname -m) == x86_64 ]] || skip 'knows the number of pipe2 on x86-64 only'
+	requires x86-64 # the number of pipe2
 	cat >try <<-'END'
 		for my $flags (0, 02000000, 040000, 042000000) {
 			my $fds = pack "ii";

@@ -44,7 +44,7 @@ sorted() {
 # ------------------------------------------------------------------------------ jobs
 
 @test "each packet is COMMAND's standard input, whole, and nothing else is" {
-	requires packet
+	requires packet-pipe
 	local n
 	head -c 100000 "$DATA" >source
 	xpacket send --chunk=1013 <source |
@@ -58,7 +58,7 @@ sorted() {
 }
 
 @test "many short jobs: each exactly once, numbered in order of arrival, over all the workers" {
-	requires packet
+	requires packet-pipe
 	local worker
 	numbered "$MANY" | expect 0 xpacket work -j8 -- \
 		sh -c 'read -r n; echo "$n $XPACKET_SEQ $XPACKET_WORKER"' >out
@@ -74,7 +74,7 @@ sorted() {
 }
 
 @test "-j8 runs eight at once, one in each worker, and the ninth when one has ended" {
-	requires packet
+	requires packet-pipe
 	waiting
 	spawn xpacket work -j8 -- sh -c "$JOB" < <(numbered 10) >said
 	begun 8
@@ -92,7 +92,7 @@ sorted() {
 }
 
 @test "as many run at once as there are processors, unless told" {
-	requires packet
+	requires packet-pipe
 	local count
 	count=$(nproc)
 	waiting
@@ -105,7 +105,7 @@ sorted() {
 }
 
 @test "a job begins as soon as its packet is there, and gets an end of file behind it" {
-	requires packet
+	requires packet-pipe
 	local line word
 	fifo in
 	exec {in}>in
@@ -122,7 +122,7 @@ sorted() {
 }
 
 @test "an empty queue runs nothing" {
-	requires packet
+	requires packet-pipe
 	: | xpacket send | expect 0 xpacket work -- touch ran >out
 	silent
 	empty out
@@ -132,7 +132,7 @@ sorted() {
 }
 
 @test "COMMAND need not read its input" {
-	requires packet
+	requires packet-pipe
 	xpacket send --chunk=4096 <"$DATA" | expect 0 xpacket work -j4 -- true
 	silent
 	xpacket send --chunk=4096 <"$SMALL" | expect 0 xpacket work --keep-order -- echo x >out
@@ -141,7 +141,7 @@ sorted() {
 }
 
 @test "COMMAND gets its arguments and its environment" {
-	requires packet
+	requires packet-pipe
 	printf 'one\n' | xpacket send | WORD=kept expect 0 xpacket work -j1 -- \
 		sh -c 'printf "%s|" "$@" "$WORD" "$XPACKET_SEQ" "$XPACKET_WORKER"' \
 		sh -j2 --halt 'a b' '' -- >out
@@ -151,7 +151,7 @@ sorted() {
 }
 
 @test "COMMAND is not restricted: no filter, capabilities, signals and descriptors as they were" {
-	requires packet
+	requires packet-pipe
 	local name option
 	for option in -j1 --keep-order; do
 		printf 'one\n' | xpacket send |
@@ -170,7 +170,7 @@ sorted() {
 }
 
 @test "several xpacket work share one pipe, and each packet is run once" {
-	requires packet
+	requires packet-pipe
 	local rules n pids pid
 	# The second time as where pipes have no RWF_NOWAIT.
 	for rules in mkdir=EPERM 'preadv2:RWF_NOWAIT=EOPNOTSUPP pwritev2:RWF_NOWAIT=EOPNOTSUPP'; do
@@ -193,7 +193,7 @@ sorted() {
 }
 
 @test "packets of every length are run whole" {
-	requires packet
+	requires packet-pipe
 	local length
 	for length in 1 2 4095 4096; do
 		head -c $((length * 5)) "$SMALL" >source
@@ -213,7 +213,7 @@ sorted() {
 # --------------------------------------------------------------------------- results
 
 @test "--keep-order prints results in packet order, however late they come" {
-	requires packet
+	requires packet-pipe
 	local n
 	fifo go
 	spawn xpacket work -j4 --keep-order -- sh -c '
@@ -230,7 +230,7 @@ sorted() {
 }
 
 @test "--keep-order over many jobs, with results of every size" {
-	requires packet
+	requires packet-pipe
 	local n
 	numbered 500 | expect 0 xpacket work -j8 --keep-order -- cat >out
 	silent
@@ -247,7 +247,7 @@ sorted() {
 }
 
 @test "results that cannot be printed are blamed on writing" {
-	requires packet
+	requires packet-pipe
 	local option job
 	for option in -j1 -j20; do
 		for job in 'echo result' 'sleep 0.2; echo late'; do
@@ -260,13 +260,13 @@ sorted() {
 }
 
 @test "without --keep-order COMMAND writes straight to standard output" {
-	requires packet
+	requires packet-pipe
 	printf 'one\n' | xpacket send | expect 0 xpacket work -j1 -- readlink /proc/self/fd/1 >out
 	[[ $(<out) == "$PWD/out" ]]
 }
 
 @test "COMMAND's standard error is left alone" {
-	requires packet
+	requires packet-pipe
 	local option
 	for option in -j1 --keep-order; do
 		printf 'one\n' | xpacket send |
@@ -279,7 +279,7 @@ sorted() {
 # -------------------------------------------------------------------------- failures
 
 @test "a failing COMMAND is counted, the rest is run, and the status is 1" {
-	requires packet
+	requires packet-pipe
 	local option
 	for option in -j1 -j4 --keep-order; do
 		numbered 20 | expect 1 xpacket work $option -- \
@@ -294,7 +294,7 @@ sorted() {
 }
 
 @test "a COMMAND killed midway is reported with its packet, and the others go on" {
-	requires packet
+	requires packet-pipe
 	local row worker name
 	for row in KILL:9 TERM:15 SEGV:11 'RTMIN\+6:40'; do
 		rm -f said go
@@ -315,7 +315,7 @@ sorted() {
 }
 
 @test "--halt starts no more after the first failure, and waits for those that run" {
-	requires packet
+	requires packet-pipe
 	local option
 	fifo go
 	spawn xpacket work -j2 --halt -- sh -c '
@@ -340,7 +340,7 @@ sorted() {
 }
 
 @test "COMMAND not found is 127, and not to be run 126" {
-	requires packet
+	requires packet-pipe
 	local option
 	for option in -j1 -j4 --keep-order; do
 		expect 127 xpacket work $option -- no-such-command < <(numbered 3) >out
@@ -358,7 +358,7 @@ sorted() {
 # --------------------------------------------------------------------------- signals
 
 @test "SIGINT and SIGTERM reach the running COMMANDs, which are waited for; none is left" {
-	requires packet jq
+	requires packet-pipe jq
 	local row pid option
 	cat >job <<-'END'
 		$SIG{TERM} = sub {
@@ -386,7 +386,7 @@ sorted() {
 }
 
 @test "what COMMANDs have started does not outlive SIGINT and SIGTERM either" {
-	requires packet
+	requires packet-pipe
 	local row pid
 	for row in INT:130 TERM:143; do
 		rm -f said go
@@ -403,7 +403,7 @@ sorted() {
 }
 
 @test "SIGTERM ends a work that waits for its output, and one whose queue has failed" {
-	requires packet
+	requires packet-pipe
 	fifo full
 	"$HERE/fdset" 1:full -- true >&"$FD"
 	spawn xpacket work -j1 --keep-order -- cat "$DATA" < <(numbered 2) 1>&"$FD"
@@ -426,7 +426,7 @@ sorted() {
 ended() { ! running "$PID"; }
 
 @test "--keep-order needs few descriptors, however many results wait for an early one" {
-	requires packet
+	requires packet-pipe
 	# While the first goes on, as many as may run ahead.
 	expect 0 prlimit --nofile=64 xpacket work -j8 --keep-order -- sh -c '
 		read -r n
@@ -436,7 +436,7 @@ ended() { ! running "$PID"; }
 }
 
 @test "a stopped queue costs a work of eight no processor time, and then goes on" {
-	requires packet
+	requires packet-pipe
 	local before used line
 	mkfifo queue
 	exec {both}<>queue {out}>queue
@@ -456,7 +456,7 @@ ended() { ! running "$PID"; }
 }
 
 @test "--stats=json counts what was run, --progress leaves standard output alone" {
-	requires packet jq
+	requires packet-pipe jq
 	numbered 9 | expect 0 xpacket work -j2 --stats=json -- true
 	jq -e '.tool == "xpacket" and .packets == 9 and .bytes == 9' err
 	numbered 9 | expect 0 xpacket work -j1 -P --stats -- sh -c 'cat; echo' | cmp - <(seq 9)
@@ -464,7 +464,7 @@ ended() { ! running "$PID"; }
 }
 
 @test "a job longer than --max is reported, and the status is 1" {
-	requires packet
+	requires packet-pipe
 	printf 'one\nthree\n' | xpacket send |
 		expect 1 xpacket work -j1 --max=3 -- sh -c 'cat; echo' >out
 	grep -qx 'xpacket: record 2: cut at 3 of 5 bytes' err

@@ -67,18 +67,13 @@ complains_of() {
 		fail "record $1 is not named: $(<err)"
 }
 
-# big - this kernel has packets larger than a page.
-big() {
-	[[ $(xprobe --json big-packets | jq -r '.[0].support') == native ]]
-}
-
 # letters COUNT
 letters() { head -c "$1" < <(yes abcdefghi | tr -d '\n'); }
 
 # ------------------------------------------------------------------------- framings
 
 @test "each record becomes one packet, in every framing" {
-	requires packet
+	requires packet-pipe
 	queue
 	printf 'one\ntwo\n three \n' | expect 0 xpacket send --lines >queue
 	holds one two ' three '
@@ -98,7 +93,7 @@ letters() { head -c "$1" < <(yes abcdefghi | tr -d '\n'); }
 }
 
 @test "an empty input makes no packet" {
-	requires packet
+	requires packet-pipe
 	local framing
 	queue
 	for framing in --lines --null --netstring --chunk=4; do
@@ -110,7 +105,7 @@ letters() { head -c "$1" < <(yes abcdefghi | tr -d '\n'); }
 }
 
 @test "packets come out in every framing" {
-	requires packet
+	requires packet-pipe
 	queue
 	printf 'one\ntwo\n' | xpacket send >queue
 	expect 0 xpacket recv -n 2 <queue | cmp - <(printf 'one\ntwo\n')
@@ -126,7 +121,7 @@ letters() { head -c "$1" < <(yes abcdefghi | tr -d '\n'); }
 }
 
 @test "what goes in comes out: lines, names, netstrings, bytes" {
-	requires packet
+	requires packet-pipe
 	seq 20000 >numbers
 	xpacket send <numbers | expect 0 xpacket recv | cmp - numbers
 	xpacket send --lines <"$TEXT" | expect 0 xpacket recv --lines | cmp - "$TEXT"
@@ -142,14 +137,14 @@ letters() { head -c "$1" < <(yes abcdefghi | tr -d '\n'); }
 }
 
 @test "lines of any byte but a newline are records" {
-	requires packet
+	requires packet-pipe
 	tr '\n' '\r' <"$SMALL" | fold -b -w 1000 >binary
 	xpacket send --lines <binary | expect 0 xpacket recv --lines >out
 	cmp <(cat binary; echo) out
 }
 
 @test "recv --json: seq, length, and data or base64 where it is no UTF-8" {
-	requires packet jq
+	requires packet-pipe jq
 	local record
 	printf '%s\0' one $'a\n"\\\t\001' 'ä €' $'\xf0\x9f\x98\x80' | xpacket send --null |
 		expect 0 xpacket recv --json >out
@@ -174,7 +169,7 @@ carried() {
 }
 
 @test "recv --json keeps every byte" {
-	requires packet jq
+	requires packet-pipe jq
 	perl -e 'print map chr, 0 .. 255' >bytes
 	xpacket send --chunk=1 <bytes | expect 0 xpacket recv --json >out
 	carried | cmp - bytes
@@ -185,7 +180,7 @@ carried() {
 }
 
 @test "recv -n stops after so many packets, and takes no more than that" {
-	requires packet
+	requires packet-pipe
 	local count
 	queue
 	for count in 1 2 4 5; do
@@ -199,7 +194,7 @@ carried() {
 }
 
 @test "a record is sent, and printed, before the next is waited for" {
-	requires packet
+	requires packet-pipe
 	local word line
 	fifo in
 	exec {in}>in
@@ -219,7 +214,7 @@ carried() {
 # ----------------------------------------------------------------------- packet mode
 
 @test "packet mode is put back as it was, and what is queued stays packets" {
-	requires packet
+	requires packet-pipe
 	local before
 	queue
 	before=$(flags "$OUT")
@@ -234,7 +229,7 @@ carried() {
 }
 
 @test "packet mode is put back after a failure and after a signal, too" {
-	requires packet jq
+	requires packet-pipe jq
 	local before row
 	queue
 	before=$(flags "$OUT")
@@ -264,7 +259,7 @@ holds_soon() {
 arrived() { [[ $(queued) != 0 ]]; }
 
 @test "with stream data queued, packet mode is refused, and nothing is sent" {
-	requires packet
+	requires packet-pipe
 	local before
 	queue
 	before=$(flags "$OUT")
@@ -279,7 +274,7 @@ arrived() { [[ $(queued) != 0 ]]; }
 }
 
 @test "a sender that finds packets queued adds its own" {
-	requires packet
+	requires packet-pipe
 	queue
 	xpipe --packet >&"$OUT"
 	printf 'one\ntwo\n' | expect 0 xpacket send >&"$OUT"
@@ -288,7 +283,7 @@ arrived() { [[ $(queued) != 0 ]]; }
 }
 
 @test "a sender that opens the FIFO itself and finds packets queued adds its own" {
-	requires packet
+	requires packet-pipe
 	queue
 	printf 'one\ntwo\n' | expect 0 xpacket send >queue
 	printf 'three\nfour\n' | expect 0 xpacket send >queue
@@ -296,7 +291,7 @@ arrived() { [[ $(queued) != 0 ]]; }
 }
 
 @test "non-blocking standard input and output are waited for, and stay so" {
-	requires packet
+	requires packet-pipe
 	seq 5000 >numbers
 	{ head -c 1000 numbers; sleep 0.05; tail -c +1001 numbers; } |
 		"$HERE/fdset" 0:nonblock 1:nonblock -- xpacket send |
@@ -305,7 +300,7 @@ arrived() { [[ $(queued) != 0 ]]; }
 }
 
 @test "pipes of one slot, and ones that cannot be enlarged, lose nothing" {
-	requires packet
+	requires packet-pipe
 	records 500 2 >netstrings
 	"$HERE/fdset" 1:size=4096 -- xpacket send --netstring <netstrings |
 		expect 0 xpacket recv --netstring | cmp - netstrings
@@ -344,17 +339,17 @@ many() {
 }
 
 @test "10 000 packets from several senders to several receivers arrive whole, each once" {
-	requires packet
+	requires packet-pipe
 	many shared
 }
 
 @test "10 000 packets from senders that open the FIFO themselves arrive whole, each once" {
-	requires packet
+	requires packet-pipe
 	many own
 }
 
 @test "through xtee, and through xsplice between pipes, boundaries survive" {
-	requires packet
+	requires packet-pipe
 	local via one both
 	records 1000 3 >netstrings
 	for via in auto splice; do
@@ -403,20 +398,20 @@ many() {
 # ------------------------------------------------------------------- limits and cuts
 
 @test "a record of 4096 bytes is one packet" {
-	requires packet
+	requires packet-pipe
 	queue
 	{ letters 4096; echo; letters 1; echo; letters 4095; } | expect 0 xpacket send >queue
 	[[ $(lengths 3) == '4096 1 4095 ' ]]
 }
 
 @test "a record above the limit is refused by number, and nothing of it is sent" {
-	requires packet jq
+	requires packet-pipe
 	local row framing before after
 	queue
 	for row in '--lines a\nb\n \n' '--null a\0b\0 \0' '--netstring 1:a,1:b,4097: ,'; do
 		read -r framing before after <<<"$row"
 		{ printf %b "$before"; letters 4097; printf %b "$after"; } >in
-		if big; then
+		if offers big-packets; then
 			expect 0 xpacket send "$framing" <in >queue
 			[[ $(lengths 3) == '1 1 4097 ' ]]
 			continue
@@ -426,7 +421,7 @@ many() {
 		[[ $(<err) == *4097*4096* || $(<err) == *4096*4097* ]]
 		holds a b
 	done
-	! big || return 0
+	offers no-big-packets || return 0
 	expect 1 xpacket send --chunk=4097 < <(letters 4097) >queue
 	complains_of 1
 	expect 1 xpacket send --lines < <(letters 1000000) >queue
@@ -436,9 +431,8 @@ many() {
 }
 
 @test "--split sends it in pieces of at most the limit" {
-	requires packet jq
+	requires packet-pipe no-big-packets
 	queue
-	! big || skip 'this kernel has big packets'
 	{ letters 10000; echo; echo short; letters 4097; echo; letters 8192; } >in
 	expect 0 xpacket send --split <in >queue
 	silent
@@ -451,7 +445,7 @@ many() {
 }
 
 @test "an empty record is refused by number, --skip-empty passes over it" {
-	requires packet
+	requires packet-pipe
 	local row
 	queue
 	for row in '--lines:a\n\nb\n' '--null:a\0\0b\0' '--netstring:1:a,0:,1:b,'; do
@@ -469,7 +463,7 @@ many() {
 }
 
 @test "a netstring that lies or is malformed is refused by number, and nothing of it is sent" {
-	requires packet
+	requires packet-pipe
 	local bad
 	queue
 	while IFS= read -r bad; do
@@ -506,7 +500,7 @@ many() {
 }
 
 @test "a packet longer than --max is printed cut and reported, and the rest still comes" {
-	requires packet jq
+	requires packet-pipe jq
 	local row
 	{ letters 10; echo; letters 20; echo; letters 11; echo; letters 3; echo; } >in
 	for row in '--lines:abcdefghia\nabcdefghia\nabcdefghia\nabc\n' \
@@ -528,7 +522,7 @@ many() {
 }
 
 @test "a packet that holds the separator is refused by number, and nothing of it is printed" {
-	requires packet
+	requires packet-pipe
 	printf 'one\0two\nthree\0' | xpacket send --null | expect 1 xpacket recv --lines >out
 	complains_of 2
 	[[ $(<out) == one ]]
@@ -543,7 +537,7 @@ many() {
 # ------------------------------------------------------------------ waiting and ending
 
 @test "a stopped receiver blocks the sender without processor time, and all arrives later" {
-	requires packet
+	requires packet-pipe
 	local before used
 	seq 200000 >numbers
 	queue
@@ -559,7 +553,7 @@ many() {
 }
 
 @test "waiting for input, and for packets, takes no processor time" {
-	requires packet
+	requires packet-pipe
 	local pid pids=() before=() n used
 	queue
 	fifo in
@@ -586,7 +580,7 @@ many() {
 }
 
 @test "a dead receiver ends the sender quietly, as it ends cat" {
-	requires packet
+	requires packet-pipe
 	seq 200000 >numbers
 	expect 141 xpacket send <numbers | head -c 1 | cmp - <(printf 1)
 	silent
@@ -603,7 +597,7 @@ many() {
 }
 
 @test "a reader that goes away ends recv quietly; a full output is blamed on writing" {
-	requires packet
+	requires packet-pipe
 	seq 200000 >numbers
 	expect 141 xpacket recv < <(xpacket send <numbers) | head -n 2 | cmp - <(seq 2)
 	silent
@@ -621,7 +615,7 @@ many() {
 }
 
 @test "SIGTERM and SIGINT stop recv cleanly, and --stats is printed" {
-	requires packet jq
+	requires packet-pipe jq
 	local row line
 	for row in TERM:143 INT:130; do
 		queue
@@ -641,7 +635,7 @@ many() {
 }
 
 @test "SIGTERM ends what waits for its output, too" {
-	requires packet
+	requires packet-pipe
 	local before
 	seq 200000 >numbers
 	queue
@@ -729,7 +723,7 @@ poor() { xdeny fcntl:F_SETFL=EINVAL -- "$@"; }
 }
 
 @test "--frames changes nothing where packet mode can be had" {
-	requires packet
+	requires packet-pipe
 	records 300 6 >netstrings
 	xpacket send --netstring --frames <netstrings | expect 0 xpacket recv --netstring |
 		cmp - netstrings
@@ -797,7 +791,7 @@ poor() { xdeny fcntl:F_SETFL=EINVAL -- "$@"; }
 }
 
 @test "--stats counts packets and bytes, --explain tells the way" {
-	requires packet jq
+	requires packet-pipe jq
 	printf 'one\nthree\n' | expect 0 xpacket send --stats=json | xpacket recv >out
 	[[ $(wc -l <err) == 1 ]]
 	jq -e '.tool == "xpacket" and .packets == 2 and .bytes == 8
@@ -816,7 +810,7 @@ poor() { xdeny fcntl:F_SETFL=EINVAL -- "$@"; }
 }
 
 @test "--progress never touches standard output" {
-	requires packet
+	requires packet-pipe
 	seq 20000 >numbers
 	expect 0 xpacket send -P --stats <numbers | xpacket recv | cmp - numbers
 	[[ -s err ]]
@@ -825,7 +819,7 @@ poor() { xdeny fcntl:F_SETFL=EINVAL -- "$@"; }
 }
 
 @test "a filter is loaded and every capability gone while packets move, unless --no-sandbox" {
-	requires packet
+	requires packet-pipe
 	local command name
 	queue
 	fifo in

@@ -81,7 +81,7 @@ shows() {
 }
 
 @test "--packet makes each write a packet, --stream takes it back" {
-	requires packet
+	requires packet-pipe
 	fifo f
 	exec {writer}>f
 	xpipe --packet >&"$writer"
@@ -96,13 +96,13 @@ shows() {
 }
 
 @test "--packet is shown as mode=packet" {
-	requires packet
+	requires packet-pipe
 	{ xpipe --packet --show 2>&1; } | cat >shown
 	shows 'mode=packet'
 }
 
 @test "--packet with bytes queued is refused: the first packets would merge" {
-	requires packet
+	requires packet-pipe
 	fifo f
 	exec {writer}>f
 	printf 123 >&"$writer"
@@ -111,9 +111,7 @@ shows() {
 }
 
 @test "--packet-size without kernel support is unsupported, 3" {
-	requires jq packet
-	[[ $(xprobe --json big-packets | jq -r '.[0].support') == absent ]] ||
-		skip 'this kernel has big packets'
+	requires packet-pipe no-big-packets
 	expect 3 xpipe --packet --packet-size=64K -- touch ran | cat
 	absent ran
 }

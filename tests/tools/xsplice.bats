@@ -218,7 +218,7 @@ part() {
 }
 
 @test "without --stable it does, where the kernel shares pages: the test above can fail" {
-	xprobe -q --native splice-shares || skip 'splice copies here'
+	requires splice-shares
 	fifo f
 	cp "$SMALL" source
 	chmod u+w source

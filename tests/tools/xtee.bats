@@ -199,7 +199,7 @@ fans() {
 }
 
 @test "packet boundaries are kept where standard input is a packet pipe" {
-	requires packet
+	requires packet-pipe
 	mkfifo in one two
 	exec {in}<>in {one}<>one {two}<>two
 	exec {packets}>in
@@ -258,7 +258,7 @@ fans() {
 # against_tee SCENARIO - in every mode xtee ends as GNU tee does, and leaves as much behind.
 against_tee() {
 	local mode theirs ours
-	[[ $(tee --version) == *GNU* ]] || skip 'tee is not GNU tee'
+	requires gnu-tee
 	for mode in "${MODES[@]}"; do
 		theirs=$("$1" tee $mode)
 		ours=$("$1" xtee $mode)

@@ -409,7 +409,7 @@ to_everything() {
 }
 
 @test "memory stays bounded however much is made" {
-	requires noasan
+	requires no-asan
 	local via what most length
 	truncate -s 200M file
 	for via in "${VIAS[@]}"; do
