@@ -59,6 +59,15 @@ expect() {
 	[[ $got == $want ]] || fail "status $got, not $want: $* | $(<err)"
 }
 
+# bound COMMAND... - COMMAND as a process that the limits on pipes hold for: root's may exceed them.
+bound() {
+	if offers root; then
+		setpriv --bounding-set=-sys_resource -- "$@"
+	else
+		"$@"
+	fi
+}
+
 # said LINE - standard error was exactly LINE.
 said() {
 	[[ $(<err) == "$1" ]] || fail "said: $(<err) | expected: $1"

@@ -5,6 +5,7 @@ set -euo pipefail
 
 here_root() { ((EUID == 0)); }
 here_user() { ((EUID != 0)); }
+here_sys-resource() { ((0x$(sed -n 's/^CapEff:\t//p' /proc/self/status) >> 24 & 1)); }
 here_socat() { command -v socat; }
 here_jq() { command -v jq; }
 here_script() { command -v script; }

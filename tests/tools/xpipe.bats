@@ -57,8 +57,16 @@ shows() {
 }
 
 @test "--size=max is as much as this process may have" {
-	xpipe --size=max -- perl -e 'print fcntl(STDOUT, 1032, 0)' | cat >shown
+	bound xpipe --size=max -- perl -e 'print fcntl(STDOUT, 1032, 0)' | cat >shown
 	[[ $(<shown) == "$(</proc/sys/fs/pipe-max-size)" ]]
+}
+
+@test "--size=max of a process with CAP_SYS_RESOURCE is beyond the limit" {
+	requires sys-resource
+	local size
+	xpipe --size=max -- perl -e 'print fcntl(STDOUT, 1032, 0)' | cat >shown
+	size=$(<shown)
+	((size > $(</proc/sys/fs/pipe-max-size) && (size & (size - 1)) == 0)) || fail "it is $size"
 }
 
 @test "--stdin --size changes standard input's pipe" {
@@ -67,7 +75,7 @@ shows() {
 }
 
 @test "a size above the limit is refused, and COMMAND does not run" {
-	expect 1 xpipe --size=1G -- touch ran | cat
+	expect 1 bound xpipe --size=1G -- touch ran | cat
 	[[ $(<err) =~ ^xpipe:\ [a-z\ ]+\ \'.*\':\ Operation\ not\ permitted$ ]]
 	absent ran
 }

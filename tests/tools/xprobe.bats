@@ -103,7 +103,7 @@ load helper
 
 @test "the largest pipe is the limit that the kernel names" {
 	requires jq
-	expect 0 xprobe pipe-size >table
+	expect 0 bound xprobe pipe-size >table
 	grep -q "$(</proc/sys/fs/pipe-max-size)" table
 }
 
