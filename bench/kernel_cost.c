@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * kernel_cost - what the paths that the kernel series touches cost, with nobody watching.
+ *
+ * For devtools/vm --count, where a nanosecond of the clock is an instruction. Prints a row an
+ * operation: its name, and the median over the rounds of the nanoseconds that one took.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { ROUNDS = 15, PACKET = 4096, BLOCK = 4096 };
+
+#define must(condition) \
+	do { \
+		if (!(condition)) { \
+			fprintf(stderr, "kernel_cost: %s: %s\n", #condition, strerror(errno)); \
+			exit(1); \
+		} \
+	} while (0)
+
+static char *block;
+static char where[] = "/tmp/kernel_cost.XXXXXX";
+static int bytes[2], packets[2], disk;
+
+static void mount_pair(void)
+{
+	must(!mount("cost", where, "tmpfs", 0, NULL));
+	must(!umount(where));
+}
+
+static void bind_pair(void)
+{
+	must(!mount(where, where, NULL, MS_BIND, NULL));
+	must(!umount(where));
+}
+
+static void one_byte(void)
+{
+	must(write(bytes[1], block, 1) == 1);
+	must(read(bytes[0], block, 1) == 1);
+}
+
+static void page(void)
+{
+	must(write(bytes[1], block, PACKET) == PACKET);
+	must(read(bytes[0], block, PACKET) == PACKET);
+}
+
+static void packet(void)
+{
+	must(write(packets[1], block, PACKET) == PACKET);
+	must(read(packets[0], block, PACKET) == PACKET);
+}
+
+static void disk_read(void)
+{
+	must(pread(disk, block, BLOCK, 0) == BLOCK);
+}
+
+static void disk_write(void)
+{
+	must(pwrite(disk, block, BLOCK, 0) == BLOCK);
+}
+
+static const struct operation {
+	const char *name;
+	void (*run)(void);
+	int times; /* a round */
+	bool disk;
+} operations[] = {
+	{ "mount-umount", mount_pair, 100 },
+	{ "bind-umount", bind_pair, 100 },
+	{ "pipe-1-byte", one_byte, 2000 },
+	{ "pipe-4096", page, 2000 },
+	{ "packet-4096", packet, 2000 },
+	{ "disk-read-4096", disk_read, 1000, true },
+	{ "disk-write-4096", disk_write, 1000, true },
+};
+
+static double now(void)
+{
+	struct timespec at;
+
+	clock_gettime(CLOCK_MONOTONIC, &at);
+	return at.tv_sec * 1e9 + at.tv_nsec;
+}
+
+static int compare(const void *a, const void *b)
+{
+	double difference = *(const double *)a - *(const double *)b;
+
+	return (difference > 0) - (difference < 0);
+}
+
+static double median_cost(const struct operation *operation)
+{
+	double costs[ROUNDS], began;
+	int round, i;
+
+	for (round = 0; round < ROUNDS; round++) {
+		began = now();
+		for (i = 0; i < operation->times; i++)
+			operation->run();
+		costs[round] = (now() - began) / operation->times;
+	}
+	qsort(costs, ROUNDS, sizeof(*costs), compare);
+	return costs[ROUNDS / 2];
+}
+
+int main(int argc, char **argv)
+{
+	size_t i;
+
+	if (argc > 2) {
+		fprintf(stderr, "usage: kernel_cost [BLOCK-DEVICE]\n");
+		return 2;
+	}
+	block = aligned_alloc(BLOCK, BLOCK);
+	must(block && mkdtemp(where));
+	memset(block, 'x', BLOCK);
+	must(!unshare(CLONE_NEWNS) && !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
+	must(!pipe2(bytes, O_CLOEXEC) && !pipe2(packets, O_CLOEXEC | O_DIRECT));
+	disk = argc > 1 ? open(argv[1], O_RDWR | O_DIRECT | O_CLOEXEC) : -1;
+	must(argc == 1 || disk >= 0);
+	for (i = 0; i < sizeof(operations) / sizeof(*operations); i++)
+		if (disk >= 0 || !operations[i].disk)
+			printf("%s %.1f\n", operations[i].name, median_cost(&operations[i]));
+	must(!rmdir(where));
+	return 0;
+}
