@@ -25,7 +25,9 @@ static void answers(void)
 
 	ok(!ask(queue[0], &query), "the read end answers");
 	ok(query.size == sizeof(query) && query.flags == 0, "its size is ours");
-	ok(query.types == 1u << XP_WATCH_TYPE_KEY, "keys can be watched, and nothing else");
+	ok(query.types == (1u << XP_WATCH_TYPE_KEY | 1u << XP_WATCH_TYPE_MOUNT |
+			   1u << XP_WATCH_TYPE_SB | 1u << XP_WATCH_TYPE_BLOCK),
+	   "keys, mounts, superblocks and block devices can be watched");
 	ok(query.max_notes == 512 && query.max_id == 255, "the limits: 512 notes, id 255");
 	ok(query.subtypes[0] == 0xff && zeros(query.subtypes + 1, 7), "keys have 8 sub-types");
 	query = (struct xp_watch_query){ .size = sizeof(query) };
