@@ -174,6 +174,29 @@ static void late_reader(void)
 	close_both(queue);
 }
 
+/* A queue without a size has room for nothing, and no record that could be marked. */
+static void no_size(void)
+{
+	struct record record;
+	int queue[2];
+
+	must(!pipe2(queue, XP_O_NOTIFICATION_PIPE | O_CLOEXEC));
+	must(!fcntl(queue[0], F_SETFL, O_NONBLOCK));
+	watch_key(queue);
+	ok(!readable(queue[0]), "a queue without a size watches a key");
+	events(3);
+	mended(readable(queue[0]), "what is lost for it is reported");
+	mended(next(queue[0], &record) == XP_WATCH_TYPE_META && record.subtype == META_LOSS &&
+		       record.info == 8,
+	       "and told: META, LOSS");
+	ok(!readable(queue[0]) && next(queue[0], &record) == -1, "once");
+	must(!ioctl(queue[0], XP_IOC_WATCH_QUEUE_SET_SIZE, NOTES));
+	events(1);
+	ok(next(queue[0], &record) == XP_WATCH_TYPE_KEY && next(queue[0], &record) == -1,
+	   "with a size, the next event is a record");
+	close_both(queue);
+}
+
 int main(void)
 {
 	key = syscall(SYS_add_key, "user", "watched", "x", 1, KEY_SPEC_PROCESS_KEYRING);
@@ -183,5 +206,6 @@ int main(void)
 	nothing_lost();
 	epoll();
 	late_reader();
+	no_size();
 	return tap_done();
 }

@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Many writers and many readers of packets larger than a page, each packet with its writer, its
+ * number, its length and a checksum: none torn, none lost, none twice, and those of one writer in
+ * order.
+ */
+#include "packet.h"
+
+#include <sys/time.h>
+
+#define WRITERS 5
+#define READERS 3
+#define RELAYS 2
+#define PACKETS 400
+
+struct head {
+	unsigned int writer, number, len, sum;
+};
+
+/* What a run is like. */
+struct crowd {
+	const char *name;
+	unsigned int limit, slots, readers;
+	bool nonblocking, alarms, sized, relayed;
+};
+
+/* What all see. */
+struct shared {
+	unsigned char seen[WRITERS][PACKETS];
+	unsigned int torn, reordered, unasked;
+};
+
+static struct shared *shared;
+
+static unsigned int random_number(unsigned int *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 17;
+	*state ^= *state << 5;
+	return *state;
+}
+
+static unsigned int sum_of(const unsigned char *bytes, size_t len)
+{
+	unsigned int sum = 2166136261u;
+
+	while (len--)
+		sum = (sum ^ *bytes++) * 16777619u;
+	return sum;
+}
+
+static void on_alarm(int number)
+{
+	(void)number;
+}
+
+/* A signal each millisecond or so, whose handler does not let system calls start again. */
+static void start_alarms(void)
+{
+	struct sigaction action = { .sa_handler = on_alarm };
+	struct itimerval interval = { { 0, 1300 }, { 0, 1300 } };
+
+	must(!sigaction(SIGALRM, &action, NULL) && !setitimer(ITIMER_REAL, &interval, NULL));
+}
+
+static bool try_again(int fd, short events)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = events };
+
+	if (errno == EAGAIN)
+		return poll(&poll_fd, 1, -1) >= 0 || errno == EINTR;
+	return errno == EINTR;
+}
+
+static unsigned int some_length(const struct crowd *crowd, unsigned int *state)
+{
+	unsigned int most = crowd->limit;
+
+	/* A third of them small, a third around a page's end, a third anything. */
+	switch (random_number(state) % 3) {
+	case 0:
+		most = PAGE / 4;
+		break;
+	case 1:
+		most = (1 + random_number(state) % (most / PAGE)) * PAGE;
+		return most - random_number(state) % 3 +
+		       random_number(state) % 2 * (most < crowd->limit);
+	}
+	return sizeof(struct head) + random_number(state) % (most - sizeof(struct head) + 1);
+}
+
+static void writer(const struct crowd *crowd, int fd, unsigned int id)
+{
+	unsigned char *bytes = malloc(crowd->limit);
+	unsigned int state = 88172645u + id;
+	struct head head = { .writer = id };
+	ssize_t n;
+
+	must(bytes);
+	for (; head.number < PACKETS; head.number++) {
+		head.len = some_length(crowd, &state);
+		for (size_t i = sizeof(head); i < head.len; i++)
+			bytes[i] = (unsigned char)(random_number(&state) >> 8);
+		head.sum = sum_of(bytes + sizeof(head), head.len - sizeof(head)) + head.number;
+		memcpy(bytes, &head, sizeof(head));
+		do
+			n = write(fd, bytes, head.len);
+		while (n < 0 && try_again(fd, POLLOUT));
+		if (n != (ssize_t)head.len)
+			__atomic_add_fetch(&shared->torn, 1, __ATOMIC_RELAXED);
+	}
+	_exit(0);
+}
+
+static void check(const unsigned char *bytes, size_t len, int last[WRITERS])
+{
+	struct head head = { .writer = WRITERS };
+
+	if (len >= sizeof(head))
+		memcpy(&head, bytes, sizeof(head));
+	if (head.writer >= WRITERS || head.number >= PACKETS || head.len != len ||
+	    head.sum != sum_of(bytes + sizeof(head), len - sizeof(head)) + head.number) {
+		__atomic_add_fetch(&shared->torn, 1, __ATOMIC_RELAXED);
+		return;
+	}
+	if (last[head.writer] >= (int)head.number)
+		__atomic_add_fetch(&shared->reordered, 1, __ATOMIC_RELAXED);
+	last[head.writer] = (int)head.number;
+	__atomic_add_fetch(&shared->seen[head.writer][head.number], 1, __ATOMIC_RELAXED);
+}
+
+static void reader(const struct crowd *crowd, int fd)
+{
+	size_t room = crowd->slots * PAGE;
+	unsigned char *bytes = malloc(room);
+	int last[WRITERS];
+	unsigned int next;
+	ssize_t n;
+
+	must(bytes);
+	memset(last, -1, sizeof(last));
+	for (;;) {
+		next = crowd->sized ? next_packet(fd) : 0;
+		n = read(fd, bytes, next && next <= room ? next : room);
+		if (!n)
+			_exit(0);
+		if (n < 0) {
+			must(try_again(fd, POLLIN));
+			continue;
+		}
+		if (next && (ssize_t)next != n)
+			__atomic_add_fetch(&shared->unasked, 1, __ATOMIC_RELAXED);
+		check(bytes, (size_t)n, last);
+	}
+}
+
+/* Moves packets from pipe to pipe, with lengths that end anywhere. */
+static void relay(int from, int to)
+{
+	unsigned int state = 12345;
+	ssize_t n;
+
+	for (;;) {
+		n = splice(from, NULL, to, NULL, 1 + random_number(&state) % CAPACITY, 0);
+		if (n < 0 && errno == EMSGSIZE)
+			n = splice(from, NULL, to, NULL, CAPACITY, 0);
+		if (!n)
+			_exit(0);
+		if (n < 0)
+			must(errno == EINTR || errno == EAGAIN);
+	}
+}
+
+static void open_sized(const struct crowd *crowd, int fds[2], int flags)
+{
+	must(!pipe2(fds, O_CLOEXEC | flags));
+	must(fcntl(fds[1], F_SETPIPE_SZ, crowd->slots * PAGE) >= 0);
+}
+
+static unsigned int missing(void)
+{
+	unsigned int count = 0;
+
+	for (int i = 0; i < WRITERS; i++)
+		for (int j = 0; j < PACKETS; j++)
+			count += shared->seen[i][j] != 1;
+	return count;
+}
+
+static void run_crowd(const struct crowd *crowd)
+{
+	int in[2], out[2], children = 0, status, bad = 0;
+
+	memset(shared, 0, sizeof(*shared));
+	open_sized(crowd, in, O_DIRECT | (crowd->nonblocking ? O_NONBLOCK : 0));
+	must(set_limit(in[1], crowd->limit) || on_base());
+	if (crowd->relayed)
+		open_sized(crowd, out, 0);
+	for (unsigned int i = 0; i < WRITERS + crowd->readers + RELAYS; i++) {
+		bool relays = i >= WRITERS + crowd->readers, writes = i < WRITERS;
+
+		if (relays && !crowd->relayed)
+			break;
+		children++;
+		if (start())
+			continue;
+		if (crowd->alarms)
+			start_alarms();
+		if (writes)
+			close(in[0]);
+		else
+			close(in[1]);
+		if (crowd->relayed && !relays)
+			close(out[1]);
+		if (writes)
+			writer(crowd, in[1], i);
+		if (relays)
+			relay(in[0], out[1]);
+		reader(crowd, crowd->relayed ? out[0] : in[0]);
+	}
+	close_both(in);
+	if (crowd->relayed)
+		close_both(out);
+	while (children--) {
+		must(wait(&status) > 0);
+		bad += status != 0;
+	}
+	if (!mended(!bad && !shared->torn && !shared->reordered && !shared->unasked && !missing(),
+		    crowd->name))
+		printf("# %d ended badly; %u torn, %u out of order, %u not as told, %u missing\n",
+		       bad, shared->torn, shared->reordered, shared->unasked, missing());
+}
+
+static const struct crowd crowds[] = {
+	{ "many writers, one reader", 10 * PAGE, 16, 1, false, false, false, false },
+	{ "one reader that asks for each length", 10 * PAGE, 16, 1, false, false, true, false },
+	{ "many writers, many readers", 10 * PAGE, 16, READERS, false, false, false, false },
+	{ "packets as large as the pipe", 16 * PAGE, 16, READERS, false, false, false, false },
+	{ "a pipe of two slots", 2 * PAGE, 2, READERS, false, false, false, false },
+	{ "non-blocking ends and poll", 10 * PAGE, 16, READERS, true, false, false, false },
+	{ "signals all the time", 10 * PAGE, 16, READERS, false, true, false, false },
+	{ "signals, non-blocking ends and poll", 10 * PAGE, 16, READERS, true, true, false, false },
+	{ "splice into a second pipe", 10 * PAGE, 16, READERS, false, false, false, true },
+	{ "splice with signals", 10 * PAGE, 16, READERS, false, true, false, true },
+	{ "a large pipe", 60 * PAGE, 256, READERS, false, false, false, false },
+};
+
+int main(void)
+{
+	alarm(PATIENCE);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+		      0);
+	must(shared != MAP_FAILED);
+	for (size_t i = 0; i < sizeof(crowds) / sizeof(*crowds); i++)
+		run_crowd(&crowds[i]);
+	return tap_done();
+}
