@@ -4,46 +4,142 @@
 
 #include <limits.h>
 
+#include "copy.h"
+#include "emulate.h"
 #include "ret.h"
 #include "sys.h"
 
-/* A pipe that polls writable takes PIPE_BUF bytes without waiting, and no more is certain. */
-static ssize_t write_without_waiting(int fd, const struct iovec *iov, size_t count)
+/* No flag of preadv2(2) and pwritev2(2), and hardly one to come. */
+#define NO_SUCH_FLAG 0x40000000
+
+/*
+ * Would the kernel take these pieces of memory? It imports them before it finds the flag that
+ * there is none of (vfs_writev()), so nothing is moved. Returns bytes, or -errno.
+ */
+static ssize_t check_memory(int fd, bool writing, const struct iovec *iov, size_t count)
 {
+	size_t total = 0;
+	ssize_t n;
+
+	if (count > IOV_MAX)
+		return -EINVAL;
+	n = writing ? sys_pwritev2(fd, iov, (int)count, NO_SUCH_FLAG) :
+		      sys_preadv2(fd, iov, (int)count, NO_SUCH_FLAG);
+	if (n == -EFAULT || n == -EINVAL || !n)
+		return n;
+	if (!sys_readable(iov) || !sys_readable((const char *)(iov + count) - 8))
+		return -EFAULT;
 	for (size_t i = 0; i < count; i++)
-		if (iov[i].iov_len)
-			return sys_write(fd, NULL, iov[i].iov_base,
-					 iov[i].iov_len < PIPE_BUF ? iov[i].iov_len : PIPE_BUF);
-	return 0;
+		total += iov[i].iov_len;
+	return total < SYS_MAX_LENGTH ? (ssize_t)total : (ssize_t)SYS_MAX_LENGTH;
 }
 
-static ssize_t copy_memory(int fd, const struct iovec *iov, size_t count, unsigned flags)
+static size_t to_page_end(const char *from)
 {
-	bool writing = (sys_fcntl(fd, F_GETFL, 0) & O_ACCMODE) != O_RDONLY;
-	struct pollfd poll = { .fd = fd, .events = writing ? POLLOUT : POLLIN };
+	return PIPE_BUF - ((uintptr_t)from & (PIPE_BUF - 1));
+}
 
-	if (flags & SPLICE_F_NONBLOCK) {
-		int ready = sys_poll(&poll, 1, 0);
+/*
+ * One piece of memory. The kernel takes page after page up to one that is not there, and a write
+ * fails without the part of its last page that is: the rest is tried up to the page's end.
+ */
+static ssize_t put_piece(const struct copy_end *pipe, const char *from, size_t len, bool wait)
+{
+	ssize_t done = copy_put_pipe(pipe, from, len, wait);
+	ssize_t n;
 
-		if (ready <= 0)
-			return ready ? ready : -EAGAIN;
-		if (writing)
-			return write_without_waiting(fd, iov, count);
+	if (done == (ssize_t)len || (done < 0 && done != -EFAULT))
+		return done;
+	if (done < 0 && len <= to_page_end(from))
+		return done;
+	from += done > 0 ? done : 0;
+	len -= done > 0 ? (size_t)done : 0;
+	if (len > to_page_end(from))
+		len = to_page_end(from);
+	n = copy_put_pipe(pipe, from, len, false);
+	return done > 0 ? done + (n > 0 ? n : 0) : n;
+}
+
+static ssize_t from_memory(const struct copy_end *pipe, const struct iovec *iov, size_t count,
+			   size_t left, bool nonblock)
+{
+	struct pollfd poll = { .fd = pipe->fd, .events = POLLOUT };
+	size_t done = 0;
+	ssize_t n = sys_poll(&poll, 1, 0);
+
+	if (n > 0 && poll.revents & POLLERR)
+		return copy_broken();
+	if (n <= 0 && nonblock)
+		return -EAGAIN;
+	for (size_t i = 0; i < count && left; i++) {
+		size_t len = iov[i].iov_len < left ? iov[i].iov_len : left;
+		const char *from = iov[i].iov_base;
+
+		while (len) {
+			n = put_piece(pipe, from, len, !done && !nonblock);
+			if (n <= 0)
+				return done ? (ssize_t)done : n;
+			from += n;
+			len -= (size_t)n;
+			left -= (size_t)n;
+			done += (size_t)n;
+		}
 	}
+	return (ssize_t)done;
+}
+
+static ssize_t to_memory(const struct copy_end *pipe, const struct iovec *iov, size_t count,
+			 size_t len, bool nonblock)
+{
+	struct pollfd poll = { .fd = pipe->fd, .events = POLLIN };
+	bool cut = false;
+	int error = copy_settle(pipe, &len, nonblock, &cut);
+
+	/* The descriptor's O_NONBLOCK means nothing to vmsplice(2). */
+	while (error == -EAGAIN && !nonblock) {
+		if (sys_poll(&poll, 1, -1) < 0)
+			return -EINTR;
+		error = copy_settle(pipe, &len, nonblock, &cut);
+	}
+	if (cut)
+		return -EINVAL;
+	if (error && !sys_refused(error))
+		return error;
+	if (error && nonblock && sys_poll(&poll, 1, 0) <= 0)
+		return -EAGAIN;
+	return sys_readv(pipe->fd, iov, (int)count);
+}
+
+ssize_t emulate_vmsplice(int fd, const struct iovec *iov, size_t count, unsigned flags)
+{
+	bool nonblock = flags & SPLICE_F_NONBLOCK;
+	struct copy_end pipe;
+	bool writing;
+	ssize_t n;
+
+	if (flags & ~SYS_SPLICE_FLAGS)
+		return -EINVAL;
+	n = copy_look(&pipe, fd);
+	if (n)
+		return n;
+	writing = copy_can_write(&pipe);
+	if (!writing && !copy_can_read(&pipe))
+		return -EBADF;
+	n = check_memory(fd, writing, iov, count);
+	if (n <= 0)
+		return n;
+	if (!copy_is_pipe(&pipe))
+		return -EBADF;
 	if (writing)
-		return SYS_RESULT(writev(fd, iov, (int)count));
-	return SYS_RESULT(readv(fd, iov, (int)count));
+		return from_memory(&pipe, iov, count, (size_t)n, nonblock);
+	return to_memory(&pipe, iov, count, (size_t)n, nonblock);
 }
 
 ssize_t xp_vmsplice(int fd, const struct iovec *iov, size_t count, unsigned flags)
 {
 	ssize_t n = sys_vmsplice(fd, iov, count, flags);
 
-	if (!sys_refused(n))
-		return ret(n);
-	if (flags & ~SYS_SPLICE_FLAGS || count > IOV_MAX)
-		return ret(-EINVAL);
-	if (!sys_is_pipe(fd))
-		return ret(-EBADF);
-	return ret(copy_memory(fd, iov, count, flags));
+	if (sys_refused(n))
+		n = emulate_vmsplice(fd, iov, count, flags);
+	return ret(n);
 }
