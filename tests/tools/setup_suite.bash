@@ -25,6 +25,11 @@ here_fuse() {
 			$(pkg-config --cflags --libs fuse3)
 }
 here_packet() { perl "$SUITES/fdset" 1:packet -- true | cat; }
+here_python() { /usr/bin/python3 -c 'import os; os.splice'; }
+here_fio() { fio --enghelp | grep -qw splice; }
+here_xfs_io() { command -v xfs_io; }
+here_nginx() { command -v nginx; }
+here_pv() { command -v pv; }
 here_noasan() { [[ -z ${ASAN:-} ]]; }
 
 setup_suite() {
