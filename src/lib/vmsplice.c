@@ -9,29 +9,44 @@
 #include "ret.h"
 #include "sys.h"
 
-/* No flag of preadv2(2) and pwritev2(2), and hardly one to come. */
-#define NO_SUCH_FLAG 0x40000000
+/* Can all of @iov be read? Two ends of each page that it touches tell. */
+static bool readable(const struct iovec *iov, size_t count)
+{
+	uintptr_t at = (uintptr_t)iov, end = at + count * sizeof(*iov);
 
-/*
- * Would the kernel take these pieces of memory? It imports them before it finds the flag that
- * there is none of (vfs_writev()), so nothing is moved. Returns bytes, or -errno.
- */
-static ssize_t check_memory(int fd, bool writing, const struct iovec *iov, size_t count)
+	while (at < end) {
+		uintptr_t last = at + PIPE_BUF - (at & (PIPE_BUF - 1));
+
+		if (last > end)
+			last = end;
+		if (!sys_readable((const void *)at) || !sys_readable((const void *)(last - 8)))
+			return false;
+		at = last;
+	}
+	return true;
+}
+
+/* What there is in these pieces of memory, bytes; or what import_iovec() says of them. */
+static ssize_t check_memory(const struct iovec *iov, size_t count)
 {
 	size_t total = 0;
-	ssize_t n;
 
 	if (count > IOV_MAX)
 		return -EINVAL;
-	n = writing ? sys_pwritev2(fd, iov, (int)count, NO_SUCH_FLAG) :
-		      sys_preadv2(fd, iov, (int)count, NO_SUCH_FLAG);
-	if (n == -EFAULT || n == -EINVAL || !n)
-		return n;
-	if (!sys_readable(iov) || !sys_readable((const char *)(iov + count) - 8))
+	if (!readable(iov, count))
 		return -EFAULT;
 	for (size_t i = 0; i < count; i++)
-		total += iov[i].iov_len;
-	return total < SYS_MAX_LENGTH ? (ssize_t)total : (ssize_t)SYS_MAX_LENGTH;
+		if (iov[i].iov_len > SSIZE_MAX)
+			return -EINVAL;
+	for (size_t i = 0; i < count; i++) {
+		size_t len = iov[i].iov_len, room = SYS_MAX_LENGTH - total;
+
+		/* Addresses of a process are below half of what a pointer holds. */
+		if ((uintptr_t)iov[i].iov_base > INTPTR_MAX - len)
+			return -EFAULT;
+		total += len < room ? len : room;
+	}
+	return (ssize_t)total;
 }
 
 static size_t to_page_end(const char *from)
@@ -125,7 +140,7 @@ ssize_t emulate_vmsplice(int fd, const struct iovec *iov, size_t count, unsigned
 	writing = copy_can_write(&pipe);
 	if (!writing && !copy_can_read(&pipe))
 		return -EBADF;
-	n = check_memory(fd, writing, iov, count);
+	n = check_memory(iov, count);
 	if (n <= 0)
 		return n;
 	if (!copy_is_pipe(&pipe))
