@@ -306,7 +306,8 @@ static int open_spare(int spare[2], long size)
 	/* That waits: tee(2) heeds O_NONBLOCK of both its pipes. */
 	int error = sys_pipe2(spare, O_CLOEXEC);
 
-	if (!error && size)
+	/* Twice as many slots have room for one more; if that is too much, as many have for all. */
+	if (!error && size > 0 && sys_fcntl(spare[1], F_SETPIPE_SZ, 2 * size) < 0)
 		(void)sys_fcntl(spare[1], F_SETPIPE_SZ, size);
 	return error;
 }
@@ -549,8 +550,7 @@ static ssize_t move_from_pipe(struct copy *c, size_t len)
 		if (room > 0)
 			size = len < (size_t)room ? len : (size_t)room;
 	}
-	/* One slot more, for the byte that tells whether a packet is cut. */
-	if (open_spare(c->spare, room ? 2 * room : 0))
+	if (open_spare(c->spare, room))
 		return take_and_deliver(c, len);
 	buffer = piece_memory(stack, &size);
 	n = relay(c, &pipe_way, buffer, size, len);

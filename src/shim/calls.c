@@ -12,10 +12,12 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <sys/syscall.h>
 
 #include "../lib/emulate.h"
 #include "../lib/sys.h"
+#include "fuse.h"
 #include "next.h"
 #include "shim.h"
 
@@ -64,13 +66,27 @@ static long emulated(enum shim_call call, int before, int error, long n)
 	return n < 0 ? -1 : n;
 }
 
+/* The errno of the kernel that refused vmsplice(2), once memory was copied into a pipe; or 0. */
+static _Atomic int memory_copied;
+
+/* May this be a reply that a FUSE server made by vmsplice(2)? Then it has to be looked into. */
+static int copied_reply(const loff_t *off_in, int out, const loff_t *off_out)
+{
+	int error = atomic_load_explicit(&memory_copied, memory_order_relaxed);
+
+	return error && !off_in && !off_out && fuse_is_device(out) ? error : 0;
+}
+
 static ssize_t shim_splice(int in, loff_t *off_in, int out, loff_t *off_out, size_t len,
 			   unsigned flags)
 {
-	int before = errno;
-	ssize_t n = next_splice(in, off_in, out, off_out, len, flags);
-	int error = refusal(n);
+	int before = errno, error = copied_reply(off_in, out, off_out);
+	ssize_t n;
 
+	if (error)
+		return emulated(SHIM_SPLICE, before, error, WHOLE(fuse_reply(in, out, len)));
+	n = next_splice(in, off_in, out, off_out, len, flags);
+	error = refusal(n);
 	if (!error)
 		return native(SHIM_SPLICE, n);
 	n = WHOLE(emulate_splice(in, off_in, out, off_out, len, flags));
@@ -101,6 +117,8 @@ static ssize_t shim_vmsplice(int fd, const struct iovec *iov, size_t count, unsi
 	if (!error)
 		return native(SHIM_VMSPLICE, n);
 	n = WHOLE(emulate_vmsplice(fd, iov, count, flags));
+	if (n > 0)
+		atomic_store_explicit(&memory_copied, error, memory_order_relaxed);
 	return emulated(SHIM_VMSPLICE, before, error, n);
 }
 EXPORT(vmsplice, shim_vmsplice);

@@ -147,7 +147,7 @@ without() {
 # serve COMMAND... - nginx in the foreground, as $PID, with ./root on $SOCKET.
 serve() {
 	mkdir -p root
-	cp "$DATA" root/data
+	cat "$DATA" >root/data
 	SOCKET=$(mktemp -u "${TMPDIR:-/tmp}/s.XXXXXX")
 	cat >conf <<-END
 		daemon off; master_process off; pid $PWD/pid; error_log $PWD/log;
@@ -185,6 +185,37 @@ stop_serving() {
 		"$HERE/fetch" "$SOCKET" /data | cmp - "$DATA"
 		stop_serving
 		[[ $(stat_of sendfile.emulated) -gt 0 ]] || fail "$(<err)"
+	done
+}
+
+# serves_fuse RULES - a server that splices, under RULES: what it serves is right.
+serves_fuse() {
+	# shellcheck disable=SC2086
+	spawn env FUSEDIR_SPLICE=1 xdeny $1 -- xshim --stats=json -- \
+		"$BATS_SUITE_TMPDIR/fusedir" -f fuse "$PWD/behind" >&"$FD" 2>err
+	read -r -t 30 <&"$FD"
+	cmp "$DATA" fuse/data
+	cp "$DATA" fuse/written
+	cmp "$DATA" behind/written
+	rm behind/written
+	fusermount3 -u fuse
+	ends 0 "$PID"
+	lacks '^fuse:' err
+}
+
+@test "libfuse: a server that splices from and to the device" {
+	requires fuse root
+	local error
+	mkdir behind fuse
+	cp "$DATA" behind/data
+	fifo mounted
+	for error in "${ERRORS[@]}"; do
+		serves_fuse "vmsplice=$error"
+		[[ $(stat_of vmsplice.emulated) -gt 0 ]] || fail "$(<err)"
+		serves_fuse "splice=$error"
+		[[ $(stat_of splice.emulated) -gt 0 ]] || fail "$(<err)"
+		serves_fuse "splice=$error vmsplice=$error"
+		[[ $(stat_of splice.emulated) -gt 0 ]] || fail "$(<err)"
 	done
 }
 
