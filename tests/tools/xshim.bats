@@ -192,7 +192,7 @@ stop_serving() {
 serves_fuse() {
 	# shellcheck disable=SC2086
 	spawn env FUSEDIR_SPLICE=1 xdeny $1 -- xshim --stats=json -- \
-		"$BATS_SUITE_TMPDIR/fusedir" -f fuse "$PWD/behind" >&"$FD" 2>err
+		"$BATS_SUITE_TMPDIR/fusedir" -f fuse "$PWD/behind" 1>&"$FD" 2>err
 	read -r -t 30 <&"$FD"
 	cmp "$DATA" fuse/data
 	cp "$DATA" fuse/written
