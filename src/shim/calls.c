@@ -87,6 +87,8 @@ static ssize_t shim_splice(int in, loff_t *off_in, int out, loff_t *off_out, siz
 		return emulated(SHIM_SPLICE, before, error, WHOLE(fuse_reply(in, out, len)));
 	n = next_splice(in, off_in, out, off_out, len, flags);
 	error = refusal(n);
+	if (error == EINVAL && fuse_threw_away(in, out))
+		error = 0;
 	if (!error)
 		return native(SHIM_SPLICE, n);
 	n = WHOLE(emulate_splice(in, off_in, out, off_out, len, flags));

@@ -16,6 +16,13 @@ bool fuse_is_device(int fd)
 	return !sys_fstat(fd, &st) && S_ISCHR(st.st_mode) && st.st_rdev == DEVICE;
 }
 
+bool fuse_threw_away(int pipe, int device)
+{
+	int queued = 0;
+
+	return fuse_is_device(device) && !sys_ioctl(pipe, FIONREAD, &queued) && !queued;
+}
+
 /* Reads what is there for certain. */
 static ssize_t read_all(int pipe, char *to, size_t len)
 {

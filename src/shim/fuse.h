@@ -15,6 +15,9 @@
 
 bool fuse_is_device(int fd);
 
+/* Did the device refuse a reply, and throw it away? Then there is nothing to wait for. */
+bool fuse_threw_away(int pipe, int device);
+
 /*
  * What splice(2) of @len bytes from a pipe to the device does, with the length that the server
  * means: the one that it splices. Returns bytes, or -errno.
