@@ -210,11 +210,11 @@ static void generate(struct step *s)
 		s->off_in = NO_OFFSET;
 	if (s->out == NULL_DEVICE)
 		s->off_out = NO_OFFSET;
-	/* A file that is sent to itself grows for ever. */
-	if (s->call == SENDFILE && s->out == SINK)
+	/* A file that is sent to itself grows for ever, and in a pipe it shows what is written. */
+	if (s->call == SENDFILE && s->in == SINK && s->out != SINK_DISK)
 		s->in = SOURCE;
 	if ((s->in != SOURCE || s->call == SENDFILE) && s->at_in > 2 * FILE_SIZE &&
-	    s->at_in < LLONG_MAX)
+	    (s->at_in < LLONG_MAX || !s->len))
 		s->at_in = FILE_SIZE;
 }
 
@@ -427,6 +427,8 @@ static uint64_t state(void)
 
 static void perform(const struct step *s, struct outcome *o)
 {
+	size_t before = queued(TCP_TWO);
+
 	*o = (struct outcome){ .at_in = s->at_in, .at_out = s->at_out };
 	errno = 0;
 	switch (s->call) {
@@ -445,7 +447,7 @@ static void perform(const struct step *s, struct outcome *o)
 		o->error = o->result < 0 ? errno : 0;
 	}
 	if (s->out == TCP_ONE && o->result > 0 && (s->call == SPLICE || s->call == SENDFILE))
-		arrives(TCP_TWO, (size_t)o->result);
+		arrives(TCP_TWO, before + (size_t)o->result);
 	o->pipes = (uint32_t)pipes_broken;
 	o->state = state();
 }
