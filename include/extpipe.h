@@ -13,7 +13,8 @@
  *
  * Thread safety: unless a function says otherwise, any thread may call any
  * function at any time; two threads must not work on the same struct, or on the
- * same descriptor, at once. Nothing here is async-signal-safe.
+ * same descriptor, at once. The wrappers may be called from a signal handler,
+ * nothing else may.
  *
  * The library uses no stdio, environment, signals, threads or locks, and never
  * changes the flags of a descriptor that it was given (xp_pipe_set_mode() apart,
@@ -146,19 +147,24 @@ XP_API int xp_pipe2(int fds[2], int flags) XP_NONNULL(1) XP_MUST_CHECK;
  * @len: bytes at most.
  * @flags: SPLICE_F_MOVE, SPLICE_F_NONBLOCK, SPLICE_F_MORE, SPLICE_F_GIFT.
  *
- * One of the two must be a pipe, as for splice(2). The copy moves at most one
- * buffer and takes from the input only what the output accepted: a file is read
- * at its offset, a pipe is duplicated first. Where tee(2) is missing as well, a
- * pipe's bytes are read before they are written, and a failing output loses
- * them, as it would in any copy loop.
+ * One of the two must be a pipe, as for splice(2). The copy moves what the call
+ * would move, and takes from the input only what the output accepted: a file is
+ * read at its offset, a pipe is duplicated first, a stream socket is peeked at.
+ * What can only be read, a terminal or, where tee(2) is missing as well, a pipe,
+ * is read once the output has room, and then delivered whatever time it takes; a
+ * failing output loses it. Nobody else may read @in meanwhile.
  *
  * Returns: bytes moved, 0 at the end of the input, or -1 with errno
  *   EAGAIN  a descriptor is non-blocking, or SPLICE_F_NONBLOCK was given, and
  *           the call would have waited.
  *   EBADF   a descriptor is closed or open in the wrong direction.
+ *   EFAULT  an offset's pointer leads nowhere; bytes may have moved.
  *   EINTR   a signal came before a byte moved.
- *   EINVAL  neither is a pipe, both are the same pipe, or an unknown flag.
- *   EISDIR  the input is a directory.
+ *   EINVAL  neither is a pipe, both are the same pipe, an unknown flag, a range
+ *           that no file can have, an offset for what has no positions, the input
+ *           is a directory, or part of a packet was asked for, which the copy
+ *           can't take where vmsplice(2) is missing as well.
+ *   EMFILE, ENFILE  no descriptor is left for the duplicate.
  *   ENOMEM  out of memory.
  *   EPIPE   nobody reads the output pipe or socket (and SIGPIPE is raised).
  *   ESPIPE  an offset was given for a pipe.
@@ -200,15 +206,16 @@ XP_API ssize_t xp_tee(int in, int out, size_t len, unsigned flags) XP_MUST_CHECK
  *
  * Memory that was handed to a pipe must never change again: whether the pipe
  * refers to it is what XP_FEATURE_VMSPLICE_SHARES tells, and no event says when
- * the last reference went. The copy is writev(2) or readv(2); on a pipe in packet
- * mode it makes packets, where vmsplice(2) makes stream data.
+ * the last reference went. The copy writes and reads; on a pipe in packet mode it
+ * makes packets, where vmsplice(2) makes stream data, and reads one packet.
  *
  * Returns: bytes moved, 0 at the end of the input, or -1 with errno
  *   EAGAIN  it would have waited and must not.
  *   EBADF   @fd is closed or no pipe.
  *   EFAULT  a piece of memory is not mapped.
  *   EINTR   a signal came before a byte moved.
- *   EINVAL  an unknown flag, or more than 1024 pieces.
+ *   EINVAL  an unknown flag, more than 1024 pieces, one longer than SSIZE_MAX, or
+ *           memory for a part of a packet only.
  *   ENOMEM  out of memory.
  *   EPIPE   nobody reads the pipe (and SIGPIPE is raised).
  * Since: 0.1.0
@@ -225,16 +232,18 @@ XP_API ssize_t xp_vmsplice(int fd, const struct iovec *iov, size_t count,
  *   own position stays; NULL reads at, and advances, the input's own position.
  * @len: bytes at most.
  *
- * The copy moves at most one buffer, and takes from the input only what the
- * output accepted, with xp_splice()'s exception.
+ * The copy moves what the call would move, and takes from the input only what
+ * the output accepted, with xp_splice()'s exception.
  *
  * Returns: bytes moved, 0 at the end of the input, or -1 with errno
  *   EAGAIN  a descriptor is non-blocking and the call would have waited.
  *   EBADF   a descriptor is closed or open in the wrong direction.
+ *   EFAULT  @offset leads nowhere; bytes may have moved.
  *   EINTR   a signal came before a byte moved.
- *   EINVAL  @offset is negative.
- *   EISDIR  the input is a directory.
+ *   EINVAL  a range that no file can have, or the input is a directory.
+ *   EMFILE, ENFILE  no descriptor is left for the duplicate of a pipe.
  *   ENOMEM  out of memory.
+ *   EOVERFLOW  @offset is beyond what the file system can hold.
  *   EPIPE   nobody reads the output (and SIGPIPE is raised).
  *   ESPIPE  @offset was given and the input has no positions.
  *   and what read(2) and write(2) give for the descriptors: ECONNRESET, EDQUOT,
@@ -253,10 +262,12 @@ XP_API ssize_t xp_sendfile(int out, int in, loff_t *offset, size_t len) XP_MUST_
  *
  * Returns: bytes moved, 0 at the end of the input, or -1 with errno
  *   EBADF   a descriptor is closed or open in the wrong direction.
- *   EINVAL  @flags is not 0, an offset is negative, or one is no regular file.
+ *   EFAULT  an offset's pointer leads nowhere; bytes may have moved.
+ *   EINVAL  @flags is not 0, an offset is negative, one is no regular file, or
+ *           both are one and the ranges overlap.
  *   EISDIR  one is a directory.
  *   ENOMEM  out of memory.
- *   ESPIPE  one has no positions.
+ *   EOVERFLOW  an offset and @len are more than can be counted.
  *   and what read(2) and write(2) give for files: EDQUOT, EFBIG, EIO, ENOSPC.
  * Since: 0.1.0
  */

@@ -13,39 +13,6 @@
 /* fcntl(2) returns an int, which a pipe of 2 GiB (the kernel's own bound) would overflow. */
 #define LARGEST_PIPE ((size_t)1 << 30)
 
-/* Each half is left one direction, so that both ends behave as a pipe's do. */
-static int packet_socketpair(int fds[2], int flags)
-{
-	int type = SOCK_SEQPACKET;
-	int error;
-
-	if (flags & O_CLOEXEC)
-		type |= SOCK_CLOEXEC;
-	if (flags & O_NONBLOCK)
-		type |= SOCK_NONBLOCK;
-	error = sys_socketpair(type, fds);
-	if (error)
-		return error;
-	if (!SYS_RESULT(shutdown(fds[0], SHUT_WR)) && !SYS_RESULT(shutdown(fds[1], SHUT_RD)))
-		return 0;
-	error = -errno;
-	close(fds[0]);
-	close(fds[1]);
-	return error;
-}
-
-int xp_pipe2(int fds[2], int flags)
-{
-	int error;
-
-	if (flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT | XP_O_NOTIFICATION_PIPE))
-		return (int)ret(-EINVAL);
-	error = sys_pipe2(fds, flags);
-	if (error == -EINVAL && (flags & (O_DIRECT | XP_O_NOTIFICATION_PIPE)) == O_DIRECT)
-		error = packet_socketpair(fds, flags);
-	return (int)ret(error);
-}
-
 /* 0 and the status flags, or why @fd is no pipe to work with. */
 static int pipe_flags(int fd, int *flags)
 {

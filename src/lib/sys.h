@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
@@ -41,6 +42,13 @@ static inline ssize_t sys_splice(int in, loff_t *off_in, int out, loff_t *off_ou
 {
 	if (len > SYS_MAX_LENGTH)
 		len = SYS_MAX_LENGTH;
+	return SYS_RESULT(splice(in, off_in, out, off_out, len, flags));
+}
+
+/* As it was asked for: also a length that the kernel refuses. */
+static inline ssize_t sys_splice_exactly(int in, loff_t *off_in, int out, loff_t *off_out,
+					 size_t len, unsigned flags)
+{
 	return SYS_RESULT(splice(in, off_in, out, off_out, len, flags));
 }
 
@@ -89,6 +97,30 @@ static inline ssize_t sys_write(int fd, loff_t *offset, const void *from, size_t
 	if (offset)
 		*offset += n;
 	return n;
+}
+
+/* readv(2) at the descriptor's own position. */
+static inline ssize_t sys_readv(int fd, const struct iovec *iov, int count)
+{
+	return SYS_RESULT(readv(fd, iov, count));
+}
+
+static inline ssize_t sys_recv(int fd, void *to, size_t len, int flags)
+{
+	return SYS_RESULT(recv(fd, to, len, flags));
+}
+
+static inline ssize_t sys_send(int fd, const void *from, size_t len, int flags)
+{
+	return SYS_RESULT(send(fd, from, len, flags));
+}
+
+/* An option of a socket that is a number. */
+static inline int sys_getsockopt(int fd, int option, int *value)
+{
+	socklen_t size = sizeof(*value);
+
+	return SYS_RESULT(getsockopt(fd, SOL_SOCKET, option, value, &size));
 }
 
 /* preadv2(2) and pwritev2(2) at the descriptor's own position. */
@@ -150,6 +182,21 @@ static inline int sys_open(const char *path, int flags)
 static inline long sys_keyctl(long operation, long a, long b, long c)
 {
 	return SYS_RESULT(syscall(SYS_keyctl, operation, a, b, c));
+}
+
+/*
+ * Can eight bytes be read there? A call that changes nothing, its first argument being none that
+ * there is, reads them first (rt_sigprocmask() copies the mask before it looks at what to do).
+ */
+static inline bool sys_readable(const void *at)
+{
+	return SYS_RESULT(syscall(SYS_rt_sigprocmask, -1, at, NULL, 8)) != -EFAULT;
+}
+
+/* Can eight bytes be written there? What stands there is lost. */
+static inline bool sys_writable(void *at)
+{
+	return SYS_RESULT(syscall(SYS_rt_sigprocmask, 0, NULL, at, 8)) != -EFAULT;
 }
 
 /* The call is missing, denied, or not for these descriptors: another way may serve. */

@@ -2,7 +2,8 @@
 /*
  * fusedir -f MOUNTPOINT DIRECTORY - serves DIRECTORY's files through FUSE, and says
  * "mounted" on standard output. A file whose name begins with "liar" claims to be empty,
- * as files in /proc do, and is read all the same.
+ * as files in /proc do, and is read all the same. With FUSEDIR_SPLICE in the environment, data
+ * is spliced from and to the device.
  */
 #define FUSE_USE_VERSION 31
 #define _GNU_SOURCE
@@ -11,6 +12,7 @@
 #include <fuse.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -34,7 +36,7 @@ static const char *inside(const char *path)
 
 static void *fd_init(struct fuse_conn_info *conn, struct fuse_config *config)
 {
-	(void)conn;
+	conn->want |= conn->capable & (FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE);
 	/* Tests change the directory behind the kernel's back. */
 	config->entry_timeout = config->attr_timeout = config->negative_timeout = 0;
 	puts("mounted");
@@ -93,13 +95,43 @@ static int fd_write(const char *path, const char *buffer, size_t size, off_t at,
 	return result(pwrite((int)fi->fh, buffer, size, at));
 }
 
+static struct fuse_bufvec file_buffer(const struct fuse_file_info *fi, size_t size, off_t at)
+{
+	struct fuse_bufvec buffer = FUSE_BUFVEC_INIT(size);
+
+	buffer.buf[0].flags = FUSE_BUF_IS_FD | FUSE_BUF_FD_SEEK;
+	buffer.buf[0].fd = (int)fi->fh;
+	buffer.buf[0].pos = at;
+	return buffer;
+}
+
+static int fd_read_buf(const char *path, struct fuse_bufvec **buffer, size_t size, off_t at,
+		       struct fuse_file_info *fi)
+{
+	(void)path;
+	*buffer = malloc(sizeof(**buffer));
+	if (!*buffer)
+		return -ENOMEM;
+	**buffer = file_buffer(fi, size, at);
+	return 0;
+}
+
+static int fd_write_buf(const char *path, struct fuse_bufvec *buffer, off_t at,
+			struct fuse_file_info *fi)
+{
+	struct fuse_bufvec file = file_buffer(fi, fuse_buf_size(buffer), at);
+
+	(void)path;
+	return (int)fuse_buf_copy(&file, buffer, 0);
+}
+
 static int fd_release(const char *path, struct fuse_file_info *fi)
 {
 	(void)path;
 	return result(close((int)fi->fh));
 }
 
-static const struct fuse_operations operations = {
+static struct fuse_operations operations = {
 	.init = fd_init,
 	.getattr = fd_getattr,
 	.open = fd_open,
@@ -118,5 +150,9 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	argv[--argc] = NULL;
+	if (getenv("FUSEDIR_SPLICE")) {
+		operations.read_buf = fd_read_buf;
+		operations.write_buf = fd_write_buf;
+	}
 	return fuse_main(argc, argv, &operations, NULL);
 }

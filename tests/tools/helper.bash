@@ -9,7 +9,7 @@ HERE=$BATS_TEST_DIRNAME
 DATA=$BATS_SUITE_TMPDIR/data   # 2 MiB and a bit, random
 SMALL=$BATS_SUITE_TMPDIR/small # 20001 bytes, random
 TEXT=$BATS_SUITE_TMPDIR/text   # lines, for terminals
-TOOLS=(xsplice xtee xpipe xprobe xdeny)
+TOOLS=(xsplice xtee xpipe xprobe xshim xdeny)
 OWNED=()
 readonly HERE DATA SMALL TEXT TOOLS
 

@@ -29,6 +29,11 @@ here_kallsyms() { head -c 3000000 /proc/kallsyms; }
 here_x86-64() { [[ $(uname -m) == x86_64 ]]; }
 here_gnu-tee() { [[ $(tee --version) == *GNU* ]]; }
 here_asan() { [[ -n ${ASAN:-} ]]; }
+here_python() { /usr/bin/python3 -c 'import os; os.splice'; }
+here_fio() { fio --enghelp | grep -qw splice; }
+here_xfs_io() { command -v xfs_io; }
+here_nginx() { command -v nginx; }
+here_pv() { command -v pv; }
 
 setup_suite() {
 	local name features

@@ -3,6 +3,7 @@
 #include <extpipe.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "tap.h"
@@ -11,6 +12,7 @@
 #define LEN 100000
 
 static const char *where;
+static bool no_tee;
 
 /* Takes everything out of a pipe whose writer is closed. */
 static int collect(int from)
@@ -118,6 +120,98 @@ static void splice_socket(void)
 	close(file);
 }
 
+static int queued(int fd)
+{
+	int n = -1;
+
+	must(!ioctl(fd, FIONREAD, &n));
+	return n;
+}
+
+/* What finds no room stays in the socket. */
+static void splice_socket_to_full_pipe(void)
+{
+	char page[4096] = "page";
+	int s[2], p[2];
+
+	must(!socketpair(AF_UNIX, SOCK_STREAM, 0, s) && !pipe2(p, O_NONBLOCK));
+	must(fcntl(p[1], F_SETPIPE_SZ, 8192) == 8192);
+	must(write(p[1], page, 4096) == 4096 && write(s[0], page, 4096) == 4096);
+	must(write(s[0], page, 1904) == 1904);
+	ok(xp_splice(s[1], NULL, p[1], NULL, 6000, 0) == 4096 && queued(s[1]) == 1904,
+	   "%s: from a socket, what there is room for", where);
+	ok(fails(xp_splice(s[1], NULL, p[1], NULL, 6000, 0), EAGAIN) && queued(s[1]) == 1904,
+	   "%s: and nothing where there is none", where);
+	close(s[0]);
+	close(s[1]);
+	close(p[0]);
+	close(p[1]);
+}
+
+/* A read throws away what it leaves of a packet: better to refuse than to lose it. */
+static void splice_packets(void)
+{
+	char buffer[4096] = "packet", back[4096];
+	struct iovec some = { back, 50 };
+	int p[2], q[2], left;
+	ssize_t n;
+
+	must(!pipe2(p, O_DIRECT) && !pipe(q) && write(p[1], buffer, 100) == 100 &&
+	     write(p[1], buffer, 200) == 200);
+	n = xp_vmsplice(p[0], &some, 1, 0);
+	left = queued(p[0]);
+	/* Where nothing can look into the pipe first, it's lost. */
+	ok(no_tee || (n == 50 && left == 250) || (n == -1 && errno == EINVAL && left == 300),
+	   "%s: no part of a packet is lost on its way to memory", where);
+	left = queued(p[0]);
+	n = xp_splice(p[0], NULL, q[1], NULL, 20, 0);
+	ok(no_tee || (n == 20 && queued(p[0]) == left - 20) ||
+		   (n == -1 && errno == EINVAL && queued(p[0]) == left),
+	   "%s: nor to a pipe", where);
+	while (queued(q[0]))
+		must(read(q[0], buffer, sizeof(buffer)) > 0);
+	left = queued(p[0]);
+	while (queued(p[0]))
+		must(xp_splice(p[0], NULL, q[1], NULL, 65536, 0) > 0);
+	ok(queued(q[0]) == left, "%s: and whole packets pass", where);
+	close(p[0]);
+	close(p[1]);
+	close(q[0]);
+	close(q[1]);
+}
+
+/* Of the files that the kernel refuses, and of arguments that it refuses. */
+static void splice_odd_files(void)
+{
+	int file = tap_file(10), out = memfd_create("out", 0), s[2], p[2];
+	int directory = open("/", O_RDONLY | O_DIRECTORY);
+	loff_t at = 0;
+
+	must(out >= 0 && directory >= 0 && !pipe(p) && !socketpair(AF_UNIX, SOCK_STREAM, 0, s));
+	must(write(p[1], "abc", 3) == 3 && write(out, "xyz", 3) == 3 && !lseek(out, 0, SEEK_SET));
+	must(!fcntl(out, F_SETFL, O_APPEND));
+	ok(xp_splice(p[0], NULL, out, NULL, 3, 0) == 3 && lseek(out, 0, SEEK_END) == 6,
+	   "%s: a file in append mode is appended to", where);
+	must(write(s[0], "abc", 3) == 3);
+	ok(fails(xp_splice(s[1], &at, p[1], NULL, 3, 0), EINVAL), "%s: an offset for a socket",
+	   where);
+	ok(fails(xp_sendfile(out, s[1], &at, 3), ESPIPE), "%s: to send from", where);
+	ok(fails(xp_splice(directory, NULL, p[1], NULL, 3, 0), EINVAL), "%s: a directory", where);
+	at = INT64_MAX - 1;
+	ok(fails(xp_splice(file, &at, p[1], NULL, 3, 0), EINVAL), "%s: past every file's end",
+	   where);
+	at = 1;
+	ok(fails(xp_copy_file_range(file, NULL, file, &at, 5, 0), EINVAL),
+	   "%s: ranges that overlap", where);
+	close(s[0]);
+	close(s[1]);
+	close(p[0]);
+	close(p[1]);
+	close(directory);
+	close(out);
+	close(file);
+}
+
 static void sendfile_and_range(void)
 {
 	int file = tap_file(LEN), out = memfd_create("out", 0);
@@ -172,6 +266,9 @@ static void all(void)
 	splice_pipe_to_small_pipe();
 	splice_errors();
 	splice_socket();
+	splice_socket_to_full_pipe();
+	splice_packets();
+	splice_odd_files();
 	sendfile_and_range();
 	vmsplice_both_ways();
 }
@@ -206,15 +303,17 @@ int main(void)
 					   { SCMP_SYS(sendfile), e },
 					   { SCMP_SYS(copy_file_range), e },
 					   { -1, 0 } };
-		const denial no_tee[] = {
+		const denial tee_too[] = {
 			{ SCMP_SYS(splice), e },   { SCMP_SYS(vmsplice), e },
 			{ SCMP_SYS(sendfile), e }, { SCMP_SYS(copy_file_range), e },
 			{ SCMP_SYS(tee), e },      { -1, 0 }
 		};
 
 		where = strerrorname_np(e);
+		no_tee = false;
 		tap_denied(refused, all);
-		tap_denied(no_tee, all);
+		no_tee = true;
+		tap_denied(tee_too, all);
 	}
 	return tap_done();
 }
