@@ -77,7 +77,7 @@ struct xp_mount_record {
 	__u32 watch[2]; /* struct watch_notification: type and sub-type, info (length, id, flags) */
 	__u64 mnt_id;
 	__u64 parent_id; /* after the event; of what is gone: before; without parent: its own id */
-	__u64 mnt_ns_id;   /* as NS_GET_MNTNS_ID gives; 0 for a detached tree */
+	__u64 mnt_ns_id; /* as NS_GET_MNTNS_ID gives; 0 for a detached tree */
 };
 
 /* Sub-types of XP_WATCH_TYPE_SB. The object is a file system; any descriptor on it names it. */
