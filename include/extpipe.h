@@ -318,7 +318,8 @@ XP_API int xp_pipe_info(int fd, struct xp_pipe_info *info) XP_NONNULL(2);
  *
  * Returns: the capacity it has now in bytes, or -1 with errno
  *   EBADF   @fd is closed, or was opened with O_PATH.
- *   EBUSY   more is queued than would fit, or it is a notification pipe.
+ *   EBUSY   more is queued than would fit, or a packet of the limit would not, or it is
+ *           a notification pipe.
  *   EINVAL  @fd is no pipe, or @size is 0 or above 1 GiB.
  *   ENOMEM  out of memory.
  *   EPERM   above fs.pipe-max-size or the user's limits, or denied.
@@ -356,7 +357,7 @@ XP_API int xp_pipe_set_mode(int fd, enum xp_pipe_mode mode);
  * Returns: 0, or -1 with errno
  *   EBADF   @fd is closed, or was opened with O_PATH.
  *   EINVAL  @fd is no pipe or not a write end, or @limit is 0 or too large.
- *   EOPNOTSUPP  this kernel has no big packets.
+ *   EOPNOTSUPP  this kernel has no big packets, or it is a notification pipe.
  * Since: 0.1.0
  */
 XP_API int xp_pipe_set_packet_limit(int fd, size_t limit);
