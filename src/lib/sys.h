@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -191,9 +192,27 @@ static inline int sys_timer_set(int timer, uint64_t due)
 	return SYS_RESULT(timerfd_settime(timer, TFD_TIMER_ABSTIME, &time, NULL));
 }
 
-static inline int sys_socket(int family, int type, int protocol)
+/* The group in which the kernel tells of devices; udevd speaks in another. */
+#define SYS_UEVENT_GROUP 1
+
+/* A socket that hears the kernel's uevents, with room for so many bytes of them; 0: as it is. */
+static inline int sys_uevents(int room)
 {
-	return SYS_RESULT(socket(family, type | SOCK_CLOEXEC, protocol));
+	struct sockaddr_nl name = { .nl_family = AF_NETLINK, .nl_groups = SYS_UEVENT_GROUP };
+	int fd = SYS_RESULT(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
+				   NETLINK_KOBJECT_UEVENT));
+	int error;
+
+	if (fd < 0)
+		return fd;
+	/* Beyond the limit with the right to, or else up to it. */
+	if (room && setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)))
+		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
+	error = SYS_RESULT(bind(fd, (const struct sockaddr *)&name, sizeof(name)));
+	if (!error)
+		return fd;
+	close(fd);
+	return error;
 }
 
 static inline ssize_t sys_readlink(const char *path, char *to, size_t size)

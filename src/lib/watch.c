@@ -214,7 +214,8 @@ static void fill_mount(const struct note *note, const struct watched *one, struc
 {
 	event->mount_id = note->mount->id;
 	event->parent_id = note->parent_id;
-	event->ns_id = one->view ? one->view->ns : 0;
+	if (!note->payload && one->view)
+		event->ns_id = one->view->ns;
 	event->path = note->mount->path;
 	event->parent_path = note->parent ? note->parent->path : NULL;
 	event->old_path = note->old_path;
@@ -523,8 +524,10 @@ static int add_to(struct xp_watch *watch, unsigned slot, enum xp_backend backend
 		return error;
 	watch->watches[slot].served |= 1u << backend;
 	error = backends[backend]->add(watch, slot, target);
-	if (error)
+	if (error) {
+		backends[backend]->remove(watch, slot);
 		watch->watches[slot].served &= ~(1u << backend);
+	}
 	return error;
 }
 

@@ -40,6 +40,8 @@ static int fanotify_serves(struct xp_watch *watch, enum xp_source source,
 
 	(void)watch;
 	(void)source;
+	if (!error && !mounts_listed(0))
+		error = -EOPNOTSUPP;
 	if (ns >= 0)
 		close(ns);
 	if (group >= 0)
@@ -50,7 +52,7 @@ static int fanotify_serves(struct xp_watch *watch, enum xp_source source,
 	if (error == -EPERM)
 		service->why = "fanotify needs CAP_SYS_ADMIN";
 	else if (error)
-		service->why = "fanotify tells of mounts since Linux 6.15";
+		service->why = "needs fanotify of Linux 6.15, and listmount";
 	return error == -EINVAL ? -EOPNOTSUPP : error;
 }
 
@@ -166,6 +168,9 @@ static int fanotify_add(struct xp_watch *watch, unsigned slot, const struct xp_t
 	struct watched *watched = &watch->watches[slot];
 	int error = view_attach(watch, slot, target);
 
+	/* Its ids are the unique ones. */
+	if (!error && !watched->view->listed)
+		error = -EOPNOTSUPP;
 	if (!error && !find_group(watch, watched->view))
 		error = open_group(watch, watched->view, target);
 	if (!error)

@@ -270,6 +270,24 @@ void mount_move(const struct telling *telling, struct mount *mount, uint64_t par
 	mount_tell(telling, &to, XP_MOUNT_MOVE, mount, old_path);
 }
 
+/* Where a mount is after one above it has moved; NULL: not known. */
+static char *path_below(const struct telling *telling, const struct mount *mount, const char *from,
+			const char *to)
+{
+	char *path = moved_path(mount->path, from, to);
+	struct mount *now;
+
+	if (path)
+		return path;
+	now = mounts_describe(telling->view->ns, mount->id);
+	if (now && agrees(telling->view, now, mount->parent)) {
+		path = now->path;
+		now->path = NULL;
+	}
+	mount_put(now);
+	return path;
+}
+
 /* What is below a mount has moved with it, which the kernel does not say for each. */
 static void move_below(const struct telling *telling, uint64_t id, const char *from, const char *to)
 {
@@ -277,6 +295,7 @@ static void move_below(const struct telling *telling, uint64_t id, const char *f
 	struct view *view = telling->view;
 	size_t left = view->table.count;
 	struct mount *mount = view->table.first, *after;
+	char *path;
 
 	below.record = NULL;
 	below.flags = (telling->flags & XP_EVENT_RESCAN) | XP_EVENT_RECURSIVE;
@@ -285,7 +304,11 @@ static void move_below(const struct telling *telling, uint64_t id, const char *f
 		after = mount->after;
 		if (mount->id == id || !lies_below(view, mount, id))
 			continue;
-		mount_move(&below, mount, mount->parent, moved_path(mount->path, from, to));
+		path = path_below(telling, mount, from, to);
+		if (path && mount->path && !strcmp(path, mount->path))
+			free(path);
+		else
+			mount_move(&below, mount, mount->parent, path);
 	}
 }
 

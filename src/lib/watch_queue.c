@@ -394,9 +394,9 @@ static int add_mount(struct xp_watch *watch, unsigned slot, const struct xp_targ
 	struct watched *watched = &watch->watches[slot];
 	int ns, error = view_attach(watch, slot, target);
 
-	if (error)
-		return error;
-	ns = view_descriptor(target);
+	if (!error && !watched->view->listed)
+		error = -EOPNOTSUPP;
+	ns = error ? error : view_descriptor(target);
 	if (ns < 0)
 		return ns;
 	error = join(watch, slot, watched->view->ns, ns);

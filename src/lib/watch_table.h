@@ -15,6 +15,7 @@ struct mount {
 	struct mount *before, *after; /* in the table */
 	unsigned references;
 	bool readonly, sb_readonly;
+	bool moved; /* in a comparison: not with what it is below, but by itself */
 	uint64_t id, parent;
 	uint64_t device;      /* of the file system, WATCH_DEVICE() */
 	uint64_t what;        /* tells mounts apart whose ids are used again */

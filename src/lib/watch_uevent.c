@@ -2,15 +2,11 @@
 /* watch_uevent.c - block devices by the kernel's uevents, which come by a netlink socket. */
 #include "watch_uevent.h"
 
-#include <linux/netlink.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "sys.h"
 #include "watch_target.h"
-
-/* The group in which the kernel speaks; udevd's is another. */
-#define KERNEL_GROUP 1
 
 /* Room for some thousand messages while nobody reads. */
 #define RECEIVE_BUFFER (4 << 20)
@@ -96,28 +92,9 @@ static struct listener *listener_of(struct xp_watch *watch)
 	return watch->state[XP_BACKEND_UEVENT];
 }
 
-static int listen_to_kernel(void)
-{
-	struct sockaddr_nl name = { .nl_family = AF_NETLINK, .nl_groups = KERNEL_GROUP };
-	int room = RECEIVE_BUFFER;
-	int fd = sys_socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK, NETLINK_KOBJECT_UEVENT);
-	int error;
-
-	if (fd < 0)
-		return fd;
-	/* Beyond the limit with the right to, or else up to it. */
-	if (SYS_RESULT(setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room))))
-		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
-	error = SYS_RESULT(bind(fd, (const struct sockaddr *)&name, sizeof(name)));
-	if (!error)
-		return fd;
-	close(fd);
-	return error;
-}
-
 static int uevent_serves(struct xp_watch *watch, enum xp_source source, struct xp_service *service)
 {
-	int fd = listen_to_kernel();
+	int fd = sys_uevents(0);
 
 	(void)watch;
 	(void)source;
@@ -139,7 +116,7 @@ static int uevent_open(struct xp_watch *watch)
 
 	if (!listener)
 		return error;
-	listener->fd = error = listen_to_kernel();
+	listener->fd = error = sys_uevents(RECEIVE_BUFFER);
 	if (error >= 0)
 		error = watch_listen(watch, listener->fd, XP_BACKEND_UEVENT, EPOLLIN);
 	if (error) {

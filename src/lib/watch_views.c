@@ -273,7 +273,9 @@ static bool same_mount(const struct mount *a, const struct mount *b)
 
 static bool same_place(const struct mount *a, const struct mount *b)
 {
-	return a->parent == b->parent && a->path && b->path && !strcmp(a->path, b->path);
+	bool same = a->path && b->path ? !strcmp(a->path, b->path) : a->path == b->path;
+
+	return same && a->parent == b->parent;
 }
 
 static void compare_gone(const struct telling *telling, const struct table *now)
@@ -321,19 +323,42 @@ static int compare_new(const struct telling *telling, struct table *now)
 	return 0;
 }
 
-/* Moves those that have another parent, or those that have moved with what they are below. */
-static int compare_moved(const struct telling *telling, const struct table *now, bool named)
+/* A path as seen from the parent's; all of it if it isn't below. */
+static const char *seen_from(const char *path, const struct mount *parent)
+{
+	size_t length = parent && parent->path ? strlen(parent->path) : 0;
+
+	return path && length && !strncmp(path, parent->path, length) ? path + length : path;
+}
+
+/* Marks those that have moved by themselves: they have another parent, or place below it. */
+static void mark_moved(const struct view *view, const struct table *now)
+{
+	for (struct mount *one = now->first; one; one = one->after) {
+		const struct mount *mount = table_find(&view->table, one->id), *parent;
+		const char *was, *is;
+
+		if (!mount)
+			continue;
+		parent = table_find(now, one->parent);
+		is = seen_from(one->path, parent ? parent : table_find(&view->table, one->parent));
+		was = seen_from(mount->path, table_find(&view->table, mount->parent));
+		one->moved = mount->parent != one->parent || !was || !is || strcmp(was, is) != 0;
+	}
+}
+
+/* Moves those that have moved by themselves, or with what they are below. */
+static int compare_moved(const struct telling *telling, const struct table *now, bool moved)
 {
 	struct view *view = telling->view;
 	struct telling how = *telling;
 
-	how.flags |= named ? 0 : XP_EVENT_RECURSIVE;
+	how.flags |= moved ? 0 : XP_EVENT_RECURSIVE;
 	for (const struct mount *one = now->first; one; one = one->after) {
 		struct mount *mount = table_find(&view->table, one->id);
 		char *path;
 
-		if (!mount || same_place(mount, one) || (mount->parent != one->parent) != named ||
-		    (!named && !mount->path && !one->path))
+		if (!mount || one->moved != moved || same_place(mount, one))
 			continue;
 		path = one->path ? strdup(one->path) : NULL;
 		if (one->path && !path)
@@ -377,11 +402,13 @@ static int compare_altered(const struct telling *telling, const struct table *no
 /* Where another tells of the tree, its changes are left to it: nothing is told twice. */
 static int compare(const struct telling *telling, struct table *now, bool tree)
 {
+	struct view *view = telling->view;
 	int error = 0;
 
 	if (tree) {
 		compare_gone(telling, now);
 		error = compare_new(telling, now);
+		mark_moved(view, now);
 		if (!error)
 			error = compare_moved(telling, now, true);
 		if (!error)
