@@ -53,13 +53,21 @@ int fan_mark(int group, unsigned type, uint64_t mask, int fd)
 	return SYS_RESULT(fanotify_mark(group, FAN_MARK_ADD | type, mask, AT_FDCWD, path));
 }
 
+/* The kernel's errors are below 4096, with either sign; other numbers are none. */
+static int error_number(int32_t number)
+{
+	if (number > -4096 && number < 0)
+		return -number;
+	return number >= 0 && number < 4096 ? number : 0;
+}
+
 static void take_info(const char *at, size_t length, struct fan_event *event)
 {
 	struct mnt_info mnt;
 	struct error_info error;
 	struct fid_info fid;
 
-	switch (((const struct info *)(const void *)at)->type) {
+	switch ((unsigned char)*at) {
 	case INFO_MNT:
 		if (length < sizeof(mnt))
 			break;
@@ -70,7 +78,7 @@ static void take_info(const char *at, size_t length, struct fan_event *event)
 		if (length < sizeof(error))
 			break;
 		memcpy(&error, at, sizeof(error));
-		event->error = error.error < 0 ? -error.error : error.error;
+		event->error = error_number(error.error);
 		break;
 	case INFO_FID:
 		if (length < sizeof(fid))
@@ -104,7 +112,5 @@ size_t fan_parse(const char *data, size_t size, struct fan_event *event)
 			return 0;
 		take_info(data + at, info.length, event);
 	}
-	if (head.fd >= 0)
-		close(head.fd);
 	return head.event_len;
 }

@@ -48,10 +48,12 @@ static struct queue *queue_of(struct xp_watch *watch)
 
 /* ------------------------------------------------------------------------------ service */
 
-/* A notification pipe's ends, or -errno. */
+/* A notification pipe's ends, or -errno, which is -EOPNOTSUPP if there are none here. */
 static int make_pipe(int fds[2])
 {
-	return sys_pipe2(fds, XP_O_NOTIFICATION_PIPE | O_CLOEXEC | O_NONBLOCK);
+	int error = sys_pipe2(fds, XP_O_NOTIFICATION_PIPE | O_CLOEXEC | O_NONBLOCK);
+
+	return error == -ENOPKG || error == -EINVAL ? -EOPNOTSUPP : error;
 }
 
 static void close_pipe(const int fds[2])

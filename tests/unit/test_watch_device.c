@@ -70,7 +70,10 @@ static void test_block(const char *how)
 	ok(device_tells(all, queue ? XP_BLOCK_MEDIA : XP_BLOCK_CHANGE, &e) && e.major == 7,
 	   "%s: a medium comes", how);
 	must(!truncate(image, SIZE * 2L) && !ioctl(loop, LOOP_SET_CAPACITY));
-	ok(device_tells(one, XP_BLOCK_RESIZE, &e) && e.sector == SIZE * 2 / 512,
+	/* The queue tells of the first size as well. */
+	while (device_tells(one, XP_BLOCK_RESIZE, &e) && e.sector != SIZE * 2 / 512)
+		;
+	ok(e.event == XP_BLOCK_RESIZE && e.sector == SIZE * 2 / 512,
 	   "%s: it grows, to so many sectors", how);
 	must(!ioctl(loop, LOOP_CLR_FD));
 	close(loop);
