@@ -825,6 +825,7 @@ XP_API struct xp_watch *xp_watch_open(const struct xp_watch_options *options);
  *
  * @watch: a handle, or NULL.
  *
+ * Returns: nothing.
  * Errors: none.
  * Since: 0.1.0
  */
@@ -834,6 +835,9 @@ XP_API void xp_watch_close(struct xp_watch *watch);
  * xp_watch_fd - one descriptor for poll(2): readable when xp_watch_next() has something to do.
  *
  * @watch: a handle, to which the descriptor belongs.
+ *
+ * What there is to do may turn out to be nothing to tell. Once xp_watch_next() has said EAGAIN, the
+ * descriptor is at rest until something happens.
  *
  * Returns: the descriptor.
  * Errors: none.
@@ -862,16 +866,16 @@ XP_API int xp_watch_service(struct xp_watch *watch, enum xp_source source,
  * @target: what, and which of its events.
  *
  * From its return on no event is missed, or else a loss is told. A mount is watched with all that
- * is below it.
+ * is below it, until it goes. A watch holds nothing: what is watched can be unmounted or removed.
  *
  * Returns: the watch's number, from 0 on and never used twice, or -1 with errno
  *   EACCES, EPERM  no right to watch it.
  *   EAGAIN  the user has as many watches as RLIMIT_NOFILE permits.
  *   EBADF   @target->fd is not open.
- *   EBUSY   the queue watches it already.
  *   EINVAL  an unknown source, event or flag; @target->fd is no such object, or no mount's root.
  *   EKEYEXPIRED, EKEYREVOKED, ENOKEY  there is no such key.
- *   EMFILE, ENOMEM, ENOSPC  no descriptor, no memory, or 256 watches.
+ *   EMFILE, ENFILE, ENOMEM, ENOSPC  no descriptor, no memory, or 256 watches.
+ *   ENXIO   the device is gone.
  *   EOPNOTSUPP  nothing here sees such events; xp_watch_service() says why.
  * Since: 0.1.0
  */
@@ -925,17 +929,37 @@ XP_API ssize_t xp_record_parse(const void *data, size_t size, struct xp_event *e
 	XP_NONNULL(1, 3);
 
 /*
- * xp_source_name, xp_event_name, xp_backend_name - as watchq prints them: "mount", "attach",
- * "queue".
+ * xp_source_name - as watchq prints it: "meta", "key", "mount", "sb", "block".
  *
- * @source, @event, @backend: which.
+ * @source: which.
  *
  * Returns: a static string, NULL if there is none.
  * Errors: none.
  * Since: 0.1.0
  */
 XP_API const char *xp_source_name(enum xp_source source);
+
+/*
+ * xp_event_name - as watchq prints it: "attach", "remount", "loss".
+ *
+ * @source: whose.
+ * @event: which of them.
+ *
+ * Returns: a static string, NULL if there is none.
+ * Errors: none.
+ * Since: 0.1.0
+ */
 XP_API const char *xp_event_name(enum xp_source source, int event);
+
+/*
+ * xp_backend_name - as watchq prints it: "queue", "fanotify", "mountinfo", "fs-error", "uevent".
+ *
+ * @backend: which; "auto" and "stock" are those that can be asked for.
+ *
+ * Returns: a static string, NULL if there is none.
+ * Errors: none.
+ * Since: 0.1.0
+ */
 XP_API const char *xp_backend_name(enum xp_backend backend);
 
 #ifdef __cplusplus

@@ -57,7 +57,7 @@ struct note {
 	struct payload *payload;
 	uint64_t parent_id;
 	uint8_t source, backend;
-	int8_t event;
+	int event;
 	bool removal;
 	bool loss; /* of no watch */
 	bool bad;  /* a record that contradicts itself */
@@ -73,6 +73,7 @@ struct xp_watch {
 	unsigned depth;
 	int next_number;
 	int count;     /* watches */
+	int endings;   /* of them, those whose removal is still to be told */
 	unsigned hot;  /* bit N: backend N may have more */
 	unsigned open; /* bit N: backend N is open */
 	unsigned turns;
@@ -83,8 +84,9 @@ struct xp_watch {
 	struct watched watches[WATCH_MAX];
 };
 
-/* What every backend offers. The functions return 0 or -errno where nothing else is said. */
+/* What every backend offers. Those functions return 0 or -errno where nothing else is said. */
 struct watch_backend {
+	enum xp_backend id;
 	/* Could it serve the source? Says which events, and how in a static phrase. */
 	int (*serves)(struct xp_watch *watch, enum xp_source source, struct xp_service *service);
 	/* Prepares it; called before the first add. May be NULL. */
@@ -103,6 +105,9 @@ struct watch_backend {
 
 extern const struct watch_backend watch_queue, watch_fanotify, watch_mountinfo, watch_fserror,
 	watch_uevent;
+
+#define WATCH_BACKENDS 5
+extern const struct watch_backend *const watch_backends[WATCH_BACKENDS];
 
 /* Puts a descriptor among those that are waited for. @events: EPOLLIN, EPOLLET. */
 int watch_listen(struct xp_watch *watch, int fd, enum xp_backend backend, unsigned events);
@@ -132,6 +137,23 @@ void watch_gone(struct xp_watch *watch, const struct set *who, enum xp_backend b
 /* The watches that a backend serves and that look at an object. */
 struct set watch_those(const struct xp_watch *watch, enum xp_backend backend, enum xp_source source,
 		       uint64_t object);
+
+/* Makes the descriptor tell whether there is something to do. */
+void watch_settle(struct xp_watch *watch);
+
+/* The watch is over once all that came before is told. */
+void watch_end(struct xp_watch *watch, unsigned slot);
+
+/* Frees a slot. What is still to be told is not for who has it next. */
+void watch_forget(struct xp_watch *watch, unsigned slot);
+
+/* Makes the next event out of the notes: 1, or 0 if none are left, or -errno. */
+int watch_deliver(struct xp_watch *watch, struct xp_event *event);
+
+/* Takes off the notes that nobody is left for. @told: what the caller is being told, or NULL. */
+void watch_prune(struct xp_watch *watch, const struct note *told);
+
+void watch_note_free(struct note *note);
 
 static inline bool watch_served(const struct watched *watched, enum xp_backend backend)
 {

@@ -202,6 +202,7 @@ static void fanotify_close(struct xp_watch *watch)
 }
 
 const struct watch_backend watch_fanotify = {
+	.id = XP_BACKEND_FANOTIFY,
 	.serves = fanotify_serves,
 	.add = fanotify_add,
 	.remove = fanotify_remove,

@@ -164,6 +164,7 @@ static void fserror_close(struct xp_watch *watch)
 }
 
 const struct watch_backend watch_fserror = {
+	.id = XP_BACKEND_FS_ERROR,
 	.serves = fserror_serves,
 	.open = fserror_open,
 	.add = fserror_add,

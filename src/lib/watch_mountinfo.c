@@ -117,8 +117,8 @@ static char *take_numbers(char *line, const char *limit, struct mountinfo *info)
 bool mountinfo_parse(char *line, size_t length, struct mountinfo *info)
 {
 	const char *limit = line + length;
-	char *at, *root, *point, *options, *type, *source, *sb;
-	size_t options_length, type_length, source_length, sb_length;
+	char *at, *root, *point, *options, *type, *source = line, *sb;
+	size_t source_length = 0, options_length, type_length, sb_length;
 
 	*info = (struct mountinfo){ 0 };
 	at = take_numbers(line, limit, info);

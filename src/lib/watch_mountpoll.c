@@ -193,6 +193,7 @@ static void poll_remove(struct xp_watch *watch, unsigned slot)
 }
 
 const struct watch_backend watch_mountinfo = {
+	.id = XP_BACKEND_MOUNTINFO,
 	.serves = poll_serves,
 	.open = poll_open,
 	.add = poll_add,

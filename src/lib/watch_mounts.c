@@ -63,7 +63,7 @@ void view_end_subtrees(struct xp_watch *watch, struct view *view, const struct m
 		if (watched->object != root->id)
 			continue;
 		/* What was below it goes as well, and is told first. */
-		watched->ending = true;
+		watch_end(watch, slot);
 		if (!watched->path && root->path)
 			watched->path = strdup(root->path);
 	}
@@ -104,7 +104,7 @@ void mount_tell(const struct telling *telling, const struct set *to, int event, 
 		free(old_path);
 		return;
 	}
-	note->event = (int8_t)event;
+	note->event = event;
 	note->flags = telling->flags;
 	if (!telling->record && mount->readonly)
 		note->flags |= XP_EVENT_READONLY;

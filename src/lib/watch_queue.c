@@ -511,6 +511,7 @@ static void queue_remove(struct xp_watch *watch, unsigned slot)
 }
 
 const struct watch_backend watch_queue = {
+	.id = XP_BACKEND_QUEUE,
 	.serves = queue_serves,
 	.open = queue_open,
 	.add = queue_add,

@@ -204,6 +204,7 @@ static void uevent_close(struct xp_watch *watch)
 }
 
 const struct watch_backend watch_uevent = {
+	.id = XP_BACKEND_UEVENT,
 	.serves = uevent_serves,
 	.open = uevent_open,
 	.add = uevent_add,

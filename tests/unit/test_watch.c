@@ -201,7 +201,8 @@ static void test_open(void)
 	ok(!xp_watch_open(&options) && errno == EINVAL,
 	   "a backend that can't be asked for: EINVAL");
 	watch = xp_watch_open(NULL);
-	ok(watch && at_rest(watch), "an empty handle is at rest");
+	must(watch);
+	ok(at_rest(watch), "an empty handle is at rest");
 	ok(!xp_watch_next(watch, &event, 0) && !xp_watch_next(watch, &event, XP_NONBLOCK),
 	   "and has nothing to tell");
 	ok(fails(xp_watch_next(watch, &event, 1), EINVAL), "an unknown flag: EINVAL");

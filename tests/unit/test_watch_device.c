@@ -54,7 +54,7 @@ static void test_block(const char *how)
 {
 	struct xp_watch *all = xp_watch_open(NULL), *one = xp_watch_open(NULL);
 	struct xp_target target = { .source = XP_SOURCE_BLOCK, .fd = -1 };
-	struct xp_event e;
+	struct xp_event e = { 0 };
 	bool queue;
 
 	must(all && one);
@@ -91,7 +91,7 @@ static void test_come_and_go(const char *how)
 	struct xp_target target = { .source = XP_SOURCE_BLOCK, .fd = -1 };
 	int control = open("/dev/loop-control", O_RDWR | O_CLOEXEC);
 	int number = 200, one;
-	struct xp_event e;
+	struct xp_event e = { 0 };
 
 	must(watch && control >= 0 && !xp_watch_add(watch, &target));
 	while (number < 230 && ioctl(control, LOOP_CTL_ADD, number) != number)
@@ -133,7 +133,7 @@ static void test_remount(const char *how)
 {
 	struct xp_watch *watch = xp_watch_open(NULL);
 	struct stat st;
-	struct xp_event e;
+	struct xp_event e = { 0 };
 
 	snprintf(place, sizeof(place), "%s/remount", base);
 	must(watch && !mkdir(place, 0755) && !mount("x", place, "tmpfs", 0, NULL));
@@ -161,7 +161,7 @@ static void test_error(const char *how)
 {
 	struct xp_watch *watch = xp_watch_open(NULL);
 	char command[512];
-	struct xp_event e;
+	struct xp_event e = { 0 };
 	bool made;
 
 	must(watch);

@@ -309,6 +309,44 @@ static void test_picture(const char *how, bool slow)
 	must(!mount("base", base, "tmpfs", 0, NULL));
 }
 
+/*
+ * Nobody reads while more happens than can be kept: sixteen thousand events for fanotify, a page of
+ * notes for the queue. Differences have no such bound.
+ */
+static void test_flood(const char *how)
+{
+	struct xp_watch_options options = { .depth = 1 };
+	struct xp_watch *watch = xp_watch_open(&options);
+	enum xp_backend backend;
+	struct xp_event event;
+	bool lost = false, found = false;
+
+	must(watch);
+	backend = service_of(watch, XP_SOURCE_MOUNT).backend;
+	knowing = 0;
+	must(!add_path(watch, XP_SOURCE_MOUNT, NULL, XP_WATCH_INITIAL));
+	learn_all(watch, 0);
+	for (int i = 0; i < (backend == XP_BACKEND_FANOTIFY ? 9000 : 200); i++) {
+		mount_at("flood");
+		must(!umount(path));
+	}
+	for (int i = 0; i < 10; i++)
+		mount_at("flood");
+	while (next_within(watch, &event, 300) == 1) {
+		if (event.source == XP_SOURCE_META && event.event == XP_META_LOSS)
+			lost = true;
+		else if (event.flags & XP_EVENT_RESCAN)
+			found = lost;
+		learn(&event);
+	}
+	ok(lost == (backend != XP_BACKEND_MOUNTINFO) && found == lost,
+	   "%s: a loss is told, and what it hid is found", how);
+	ok(picture_is_right(), "%s: so that the picture is right", how);
+	xp_watch_close(watch);
+	for (int i = 0; i < 10; i++)
+		must(!umount(at("flood")));
+}
+
 static void test_all(const char *how)
 {
 	test_tree(how);
@@ -317,6 +355,7 @@ static void test_all(const char *how)
 	test_filter(how);
 	test_picture(how, false);
 	test_picture(how, true);
+	test_flood(how);
 }
 
 /* ------------------------------------------------------------------------------ and less */
