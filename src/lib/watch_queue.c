@@ -22,6 +22,7 @@
 
 /* keyctl(2) operations. */
 #define KEYCTL_GET_KEYRING_ID 0
+#define KEYCTL_DESCRIBE 6
 #define KEYCTL_READ 11
 
 enum { FREE, LIVE, ENDING };
@@ -36,6 +37,7 @@ struct kernel_watch {
 struct queue {
 	int fds[2];
 	unsigned fresh; /* so many records may tell what a table just loaded holds already */
+	bool lossy;     /* records were lost, the ends of watches perhaps among them */
 	struct kernel_watch watches[WATCH_MAX];
 	struct device_names names;
 	char buffer[BUFFER];
@@ -118,6 +120,11 @@ static int queue_serves(struct xp_watch *watch, enum xp_source source, struct xp
 									   -EOPNOTSUPP;
 	}
 	error = ask(source, &service->events);
+	/* Where a mount is, its record does not say. */
+	if (!error && source == XP_SOURCE_MOUNT && !mounts_listed(0)) {
+		service->why = "needs listmount and statmount";
+		return -EOPNOTSUPP;
+	}
 	if (error == -EPERM)
 		service->why = "needs CAP_SYS_ADMIN";
 	if (!error)
@@ -205,6 +212,7 @@ static void end_kernel_watch(struct xp_watch *watch, unsigned id, const struct x
 static void lost(struct xp_watch *watch, const struct xp_event *event)
 {
 	queue_of(watch)->fresh = watch->depth + 1;
+	queue_of(watch)->lossy = true;
 	watch_lost(watch, XP_BACKEND_QUEUE, event);
 }
 
@@ -257,6 +265,23 @@ static void take_bad(struct xp_watch *watch, const char *at, size_t size)
 	lost(watch, NULL);
 }
 
+/* Is it known that a kernel watch has ended, because its object is no more? */
+static bool has_ended(const struct kernel_watch *kernel)
+{
+	int fd;
+
+	if (kernel->state != LIVE)
+		return false;
+	if (kernel->source == XP_SOURCE_KEY)
+		return sys_keyctl(KEYCTL_DESCRIBE, (long)kernel->object, 0, 0) == -ENOKEY;
+	if (kernel->source != XP_SOURCE_BLOCK || kernel->object == WATCH_ALL)
+		return false;
+	fd = block_attribute(kernel->object, "dev");
+	if (fd >= 0)
+		close(fd);
+	return fd == -ENOENT;
+}
+
 /* Nothing is left of what was posted: watches that have ended have no record to come. */
 static int emptied(struct xp_watch *watch)
 {
@@ -265,8 +290,10 @@ static int emptied(struct xp_watch *watch)
 	queue->fresh = 0;
 	views_settled(watch, XP_BACKEND_QUEUE);
 	for (unsigned id = 0; id < WATCH_MAX; id++)
-		if (queue->watches[id].state == ENDING)
+		if (queue->watches[id].state == ENDING ||
+		    (queue->lossy && has_ended(&queue->watches[id])))
 			end_kernel_watch(watch, id, NULL);
+	queue->lossy = false;
 	return 0;
 }
 

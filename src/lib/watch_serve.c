@@ -2,8 +2,6 @@
 /* watch_serve.c - who serves which source, and watches that are added and taken off. */
 #include "watch.h"
 
-#include <string.h>
-
 #include "ret.h"
 #include "watch_names.h"
 
@@ -20,10 +18,12 @@ static const struct watch_backend *backend_of(enum xp_backend id)
 	return watch_backends[i];
 }
 
+#define CHOICES 3
+
 /* Who serves a source, the best first; what comes after "with" completes it. */
 static const struct {
 	enum xp_backend backend, with;
-} choices[XP_SOURCE_COUNT][3] = {
+} choices[XP_SOURCE_COUNT][CHOICES] = {
 	[XP_SOURCE_KEY] = { { XP_BACKEND_QUEUE, 0 } },
 	[XP_SOURCE_MOUNT] = { { XP_BACKEND_QUEUE, 0 },
 			      { XP_BACKEND_FANOTIFY, XP_BACKEND_MOUNTINFO },
@@ -88,21 +88,23 @@ struct set watch_those(const struct xp_watch *watch, enum xp_backend backend, en
 	return set;
 }
 
+/* Is the backend one of those that the handle was opened for? */
+static bool asked_for(const struct xp_watch *watch, enum xp_backend backend)
+{
+	bool queue = backend == XP_BACKEND_QUEUE;
+
+	return watch->mode != (queue ? XP_BACKEND_STOCK : XP_BACKEND_QUEUE);
+}
+
 /* Fills in who would serve a source: 0, or -errno of the best who would not. */
 static int choose(struct xp_watch *watch, enum xp_source source, unsigned choice,
 		  struct xp_service *service)
 {
 	enum xp_backend backend = choices[source][choice].backend;
-	bool queue = backend == XP_BACKEND_QUEUE;
 
-	*service = (struct xp_service){ .backend = backend };
-	if (!backend)
-		return -ENOENT;
-	if ((queue && watch->mode == XP_BACKEND_STOCK) ||
-	    (!queue && watch->mode == XP_BACKEND_QUEUE)) {
-		service->why = "not asked for";
+	*service = (struct xp_service){ .backend = backend, .why = "not asked for" };
+	if (!asked_for(watch, backend))
 		return -EOPNOTSUPP;
-	}
 	return backend_of(backend)->serves(watch, source, service);
 }
 
@@ -114,15 +116,18 @@ int xp_watch_service(struct xp_watch *watch, enum xp_source source, struct xp_se
 	if (source <= XP_SOURCE_META || source >= XP_SOURCE_COUNT)
 		return (int)ret(-EINVAL);
 	*service = (struct xp_service){ .why = "nothing here sees such events" };
-	for (unsigned i = 0; i < 3 && choices[source][i].backend; i++) {
+	for (unsigned i = 0; i < CHOICES && choices[source][i].backend; i++) {
 		int refused = choose(watch, source, i, &other);
 
 		if (!refused) {
+			/* What would serve better is there, but not for everybody. */
+			if (error == -EPERM && other.backend == XP_BACKEND_MOUNTINFO)
+				other.why = "differences of mountinfo, for want of CAP_SYS_ADMIN";
 			*service = other;
 			return 0;
 		}
 		/* The reason of who was asked first and could. */
-		if (error == -EOPNOTSUPP && strcmp(other.why, "not asked for") != 0) {
+		if (error == -EOPNOTSUPP && asked_for(watch, choices[source][i].backend)) {
 			error = refused;
 			*service = other;
 		}
@@ -172,7 +177,7 @@ static int add(struct xp_watch *watch, unsigned slot, const struct xp_target *ta
 {
 	int first = -EOPNOTSUPP;
 
-	for (unsigned i = 0; i < 3 && choices[target->source][i].backend; i++) {
+	for (unsigned i = 0; i < CHOICES && choices[target->source][i].backend; i++) {
 		enum xp_backend with = choices[target->source][i].with;
 		struct xp_service service;
 		int error = choose(watch, target->source, i, &service);

@@ -99,8 +99,7 @@ void sb_compare(struct xp_watch *watch, const struct table *now)
 
 /* ------------------------------------------------------------------------------ block devices */
 
-/* /sys/dev/block/MAJOR:MINOR/NAME. */
-static int open_attribute(uint64_t device, const char *name)
+int block_attribute(uint64_t device, const char *name)
 {
 	char path[96] = "/sys/dev/block/";
 	char *end = values_decimal(path + strlen(path), device >> 32);
@@ -115,7 +114,7 @@ static int open_attribute(uint64_t device, const char *name)
 uint64_t block_capacity(uint64_t device)
 {
 	char text[32];
-	int fd = open_attribute(device, "size");
+	int fd = block_attribute(device, "size");
 	ssize_t n = fd < 0 ? fd : sys_read(fd, NULL, text, sizeof(text));
 	uint64_t sectors;
 
@@ -140,7 +139,7 @@ int block_resolve(struct xp_watch *watch, unsigned slot, int fd)
 		return -EINVAL;
 	watched->object = WATCH_DEVICE(major(st.st_rdev), minor(st.st_rdev));
 	/* What happens, happens to the whole device. */
-	fd = open_attribute(watched->object, "partition");
+	fd = block_attribute(watched->object, "partition");
 	if (fd < 0)
 		return 0;
 	close(fd);

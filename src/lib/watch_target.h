@@ -17,6 +17,9 @@ void sb_initial(struct xp_watch *watch, unsigned slot, enum xp_backend backend);
 void block_initial(struct xp_watch *watch, unsigned slot, enum xp_backend backend,
 		   struct device_names *names, bool tell);
 
+/* Opens /sys/dev/block/MAJOR:MINOR/NAME for reading: a descriptor, or -errno. */
+int block_attribute(uint64_t device, const char *name);
+
 /* Capacity of a device in sectors, 0 if it isn't known. */
 uint64_t block_capacity(uint64_t device);
 

@@ -288,21 +288,44 @@ static void shake(void)
 	}
 }
 
-static void test_picture(const char *how, bool slow)
+enum pace { AT_ONCE, LATE, BESIDE };
+static const char *const paces[] = { "at once", "late", "while it happens" };
+
+/* Another process shakes, as fast as it can, while this one reads. */
+static void shake_beside(struct xp_watch *watch)
+{
+	pid_t child;
+	int status;
+
+	fflush(stdout);
+	child = fork();
+	must(child >= 0);
+	if (!child) {
+		for (int i = 0; i < 4 * STEPS; i++)
+			shake();
+		_exit(0);
+	}
+	while (!waitpid(child, &status, WNOHANG))
+		learn_all(watch, 1);
+}
+
+static void test_picture(const char *how, enum pace pace)
 {
 	struct xp_watch *watch = xp_watch_open(NULL);
 
 	must(watch);
 	knowing = 0;
 	must(!add_path(watch, XP_SOURCE_MOUNT, NULL, XP_WATCH_INITIAL));
-	for (int i = 0; i < STEPS; i++) {
+	for (int i = 0; i < STEPS && pace != BESIDE; i++) {
 		shake();
-		if (!slow || !dice(50))
+		if (pace == AT_ONCE || !dice(50))
 			learn_all(watch, 0);
 	}
+	if (pace == BESIDE)
+		shake_beside(watch);
 	learn_all(watch, 300);
 	ok(picture_is_right(), "%s: the state and the events give what is, read %s", how,
-	   slow ? "late" : "at once");
+	   paces[pace]);
 	xp_watch_close(watch);
 	while (!umount2(base, MNT_DETACH))
 		;
@@ -353,12 +376,37 @@ static void test_all(const char *how)
 	test_deep(how);
 	test_subtree(how);
 	test_filter(how);
-	test_picture(how, false);
-	test_picture(how, true);
+	test_picture(how, AT_ONCE);
+	test_picture(how, LATE);
+	test_picture(how, BESIDE);
 	test_flood(how);
 }
 
 /* ------------------------------------------------------------------------------ and less */
+
+/* Handles may be closed with anything left to tell, in any order. */
+static void test_close(void)
+{
+	struct xp_watch *watches[3];
+	struct xp_event event;
+
+	for (int i = 0; i < 3; i++) {
+		watches[i] = xp_watch_open(NULL);
+		must(watches[i] && !add_path(watches[i], XP_SOURCE_MOUNT, NULL, XP_WATCH_INITIAL) &&
+		     add_path(watches[i], XP_SOURCE_MOUNT, base, 0) == 1);
+	}
+	mount_at("close");
+	xp_watch_close(watches[1]);
+	must(xp_watch_next(watches[0], &event, 0) == 1 && !xp_watch_remove(watches[0], 0));
+	xp_watch_close(watches[0]);
+	while (next_within(watches[2], &event, 1000) == 1)
+		if (event.watch == 1 && event.event == XP_MOUNT_ATTACH)
+			break;
+	ok(event.watch == 1 && event.event == XP_MOUNT_ATTACH && is(event.path, at("close")),
+	   "handles know nothing of each other");
+	must(!umount(path));
+	xp_watch_close(watches[2]);
+}
 
 static void test_errors(void)
 {
@@ -413,6 +461,7 @@ int main(void)
 		return tap_done();
 	}
 	test_all("as it is");
+	test_close();
 	test_errors();
 	tap_denied(no_fanotify, body_no_fanotify);
 	tap_denied(no_statmount, body_no_statmount);
