@@ -186,9 +186,12 @@ static int poll_add(struct xp_watch *watch, unsigned slot, const struct xp_targe
 	return add_mount(watch, slot, target);
 }
 
+/* Beside fanotify, which is asked as well, the view is not its own to leave. */
 static void poll_remove(struct xp_watch *watch, unsigned slot)
 {
-	if (watch->watches[slot].source == XP_SOURCE_MOUNT)
+	const struct watched *watched = &watch->watches[slot];
+
+	if (watched->source == XP_SOURCE_MOUNT && !watch_served(watched, XP_BACKEND_FANOTIFY))
 		view_detach(watch, slot);
 }
 

@@ -384,6 +384,54 @@ static void test_all(const char *how)
 
 /* ------------------------------------------------------------------------------ and less */
 
+/* The namespace of another process, which mounts in it once it is watched, and then ends. */
+static void test_foreign(void)
+{
+	struct xp_target target = { .source = XP_SOURCE_MOUNT, .flags = XP_WATCH_INITIAL };
+	struct xp_watch *watch = xp_watch_open(NULL);
+	enum xp_backend backend = service_of(watch, XP_SOURCE_MOUNT).backend;
+	int ready[2], go[2], status, count = 0;
+	char name[64], byte;
+	pid_t child;
+
+	must(watch && !pipe(ready) && !pipe(go) && !mkdir(at("foreign"), 0755));
+	fflush(stdout);
+	child = fork();
+	must(child >= 0);
+	if (!child) {
+		must(!unshare(CLONE_NEWNS) && write(ready[1], "x", 1) == 1);
+		must(read(go[0], &byte, 1) == 1 && !mount("x", at("foreign"), "tmpfs", 0, NULL));
+		must(write(ready[1], "x", 1) == 1 && read(go[0], &byte, 1) == 1);
+		_exit(0);
+	}
+	must(read(ready[0], &byte, 1) == 1);
+	snprintf(name, sizeof(name), "/proc/%d/ns/mnt", child);
+	target.fd = open(name, O_PATH | O_CLOEXEC);
+	must(target.fd >= 0);
+	if (backend == XP_BACKEND_MOUNTINFO) {
+		ok(fails(xp_watch_add(watch, &target), EOPNOTSUPP), "another's: not by mountinfo");
+	} else {
+		ok(!xp_watch_add(watch, &target), "another's namespace is watched");
+		while (next_within(watch, &last, 100) == 1)
+			count += last.flags & XP_EVENT_INITIAL && last.path && *last.path == '/';
+		ok(count > 1, "it has mounts");
+	}
+	close(target.fd);
+	must(write(go[1], "x", 1) == 1 && read(ready[0], &byte, 1) == 1);
+	if (backend != XP_BACKEND_MOUNTINFO)
+		ok(comes(watch, 0, XP_MOUNT_ATTACH) && is(last_path, at("foreign")) && last.ns_id,
+		   "and what comes there is told");
+	must(write(go[1], "x", 1) == 1 && waitpid(child, &status, 0) == child && !status);
+	/* A namespace that nobody is in any more has an end, of which the queue tells. */
+	if (backend == XP_BACKEND_QUEUE)
+		ok(next_within(watch, &last, 3000) == 1 && last.removal && last.watch == 0,
+		   "it ends with who was in it");
+	xp_watch_close(watch);
+	for (int i = 0; i < 2; i++)
+		must(!close(ready[i]) && !close(go[i]));
+	must(!rmdir(at("foreign")));
+}
+
 /* Handles may be closed with anything left to tell, in any order. */
 static void test_close(void)
 {
@@ -462,6 +510,7 @@ int main(void)
 	}
 	test_all("as it is");
 	test_close();
+	test_foreign();
 	test_errors();
 	tap_denied(no_fanotify, body_no_fanotify);
 	tap_denied(no_statmount, body_no_statmount);
