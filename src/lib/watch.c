@@ -16,10 +16,16 @@
 #define DEPTH_DEFAULT 256
 #define DEPTH_MAX 512
 
+/*
+ * Descriptors of these say by themselves whether there is more, also to who waits for the handle.
+ * mountinfo's tells of a change once, and an unmended queue's does not tell of a loss.
+ */
+#define TELLING (1u << XP_BACKEND_FANOTIFY | 1u << XP_BACKEND_FS_ERROR | 1u << XP_BACKEND_UEVENT)
+
 /* Has xp_watch_next() something to do without waiting? */
 static bool busy(const struct xp_watch *watch)
 {
-	return watch->first || watch->hot || watch->starved ||
+	return watch->first || watch->hot & ~TELLING || watch->starved ||
 	       (watch->next_number && !watch->count);
 }
 
@@ -54,14 +60,14 @@ int watch_listen(struct xp_watch *watch, int fd, enum xp_backend backend, unsign
 	return sys_epoll_add(watch->epoll, fd, events, backend);
 }
 
-/* Every backend that may have more is read once. */
-static int pump(struct xp_watch *watch)
+/* Every one of these backends that may have more is read once. */
+static int pump(struct xp_watch *watch, unsigned which)
 {
 	for (unsigned i = 0; i < WATCH_BACKENDS; i++) {
 		unsigned bit = 1u << watch_backends[i]->id;
 		int more;
 
-		if (!(watch->hot & bit))
+		if (!(watch->hot & which & bit))
 			continue;
 		more = watch_backends[i]->pump(watch);
 		if (more <= 0)
@@ -116,7 +122,7 @@ static int look(struct xp_watch *watch, unsigned flags)
 			return error;
 	}
 	if (watch->hot)
-		return pump(watch);
+		return pump(watch, watch->hot);
 	if (watch->endings)
 		finish(watch);
 	else if (flags & XP_NONBLOCK)
@@ -158,8 +164,8 @@ int xp_watch_next(struct xp_watch *watch, struct xp_event *event, unsigned flags
 	watch->current = NULL;
 	result = next(watch, event, flags);
 	/* What is ready is looked at now, so that the descriptor tells the truth. */
-	while (result > 0 && !watch->first && watch->hot && !watch->starved)
-		if (pump(watch) < 0)
+	while (result > 0 && !watch->first && watch->hot & ~TELLING && !watch->starved)
+		if (pump(watch, ~TELLING) < 0)
 			break;
 	watch_settle(watch);
 	return (int)ret(result);

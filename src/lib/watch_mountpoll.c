@@ -122,8 +122,10 @@ static int poll_pump(struct xp_watch *watch)
 	struct poller *poller = poller_of(watch);
 	struct view *view = looked_at(watch);
 	uint64_t time = now(), expired;
+	bool armed = poller->due;
 
-	(void)sys_read(poller->timer, NULL, &expired, sizeof(expired));
+	if (!armed || time >= poller->due)
+		(void)sys_read(poller->timer, NULL, &expired, sizeof(expired));
 	if (!view)
 		return 0;
 	if (!poller->due) {
@@ -133,7 +135,7 @@ static int poll_pump(struct xp_watch *watch)
 	}
 	if (time >= poller->due)
 		return look(watch, view);
-	return sys_timer_set(poller->timer, poller->due);
+	return armed ? 0 : sys_timer_set(poller->timer, poller->due);
 }
 
 static int add_sb(struct xp_watch *watch, unsigned slot, const struct xp_target *target)
