@@ -666,6 +666,24 @@ XP_API int xp_packet_send(const struct xp_packet *end, const void *data, size_t 
 XP_API ssize_t xp_packet_recv(const struct xp_packet *end, void *data, size_t size, unsigned flags)
 	XP_NONNULL(1, 2);
 
+/*
+ * xp_key_find - the serial number of a key that is called by its type and description.
+ *
+ * @type: "keyring", "user", ...
+ * @description: all of it.
+ *
+ * Looks in the keyrings of the thread, the process and the session, then among all keys that may
+ * be seen.
+ *
+ * Returns: the number, or -1 with errno
+ *   EACCES  no right to search.
+ *   EKEYEXPIRED, EKEYREVOKED  the first that was found is no longer valid.
+ *   ENOKEY  there is none.
+ *   ENOSYS, EPERM  the kernel has no keys, or they are denied here.
+ * Since: 0.1.0
+ */
+XP_API int32_t xp_key_find(const char *type, const char *description) XP_NONNULL(1, 2);
+
 /* ----------------------------------------------------------- notifications */
 
 /* What events are about. The queue's own come as meta. */

@@ -188,6 +188,12 @@ static inline long sys_keyctl(long operation, long a, long b, long c)
 	return SYS_RESULT(syscall(SYS_keyctl, operation, a, b, c));
 }
 
+static inline long sys_request_key(const char *type, const char *description, const char *callout,
+				   int keyring)
+{
+	return SYS_RESULT(syscall(SYS_request_key, type, description, callout, keyring));
+}
+
 static inline int sys_epoll_create(void)
 {
 	return SYS_RESULT(epoll_create1(EPOLL_CLOEXEC));
