@@ -29,6 +29,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <time.h>
 
 /* Strict C hides it; splice(2) and its kin are declared with it. */
 #ifdef __GLIBC__
@@ -665,6 +666,331 @@ XP_API int xp_packet_send(const struct xp_packet *end, const void *data, size_t 
  */
 XP_API ssize_t xp_packet_recv(const struct xp_packet *end, void *data, size_t size, unsigned flags)
 	XP_NONNULL(1, 2);
+
+/*
+ * xp_key_find - the serial number of a key that is called by its type and description.
+ *
+ * @type: "keyring", "user", ...
+ * @description: all of it.
+ *
+ * Looks in the keyrings of the thread, the process and the session, then among all keys that may
+ * be seen.
+ *
+ * Returns: the number, or -1 with errno
+ *   EACCES  no right to search.
+ *   EKEYEXPIRED, EKEYREVOKED  the first that was found is no longer valid.
+ *   ENOKEY  there is none.
+ *   ENOSYS, EPERM  the kernel has no keys, or they are denied here.
+ * Since: 0.1.0
+ */
+XP_API int32_t xp_key_find(const char *type, const char *description) XP_NONNULL(1, 2);
+
+/* ----------------------------------------------------------- notifications */
+
+/* What events are about. The queue's own come as meta. */
+enum xp_source {
+	XP_SOURCE_META,  /* the stream itself */
+	XP_SOURCE_KEY,   /* keys and keyrings */
+	XP_SOURCE_MOUNT, /* the mount tree */
+	XP_SOURCE_SB,    /* file systems */
+	XP_SOURCE_BLOCK, /* block devices */
+	XP_SOURCE_COUNT
+};
+
+/* Who sees events. The first three can be asked for; an event never says AUTO or STOCK. */
+enum xp_backend {
+	XP_BACKEND_AUTO,      /* the best there is for each source */
+	XP_BACKEND_QUEUE,     /* the kernel's notification queue */
+	XP_BACKEND_STOCK,     /* anything but the queue */
+	XP_BACKEND_FANOTIFY,  /* mounts: fanotify(7), Linux 6.15 */
+	XP_BACKEND_MOUNTINFO, /* mounts, and remounts: differences of /proc/self/mountinfo */
+	XP_BACKEND_FS_ERROR,  /* file systems: fanotify's FAN_FS_ERROR, Linux 5.16 */
+	XP_BACKEND_UEVENT,    /* block devices: the kernel's uevents */
+	XP_BACKEND_COUNT
+};
+
+/* Events of XP_SOURCE_META. */
+enum { XP_META_REMOVAL, XP_META_LOSS, XP_META_COUNT };
+
+/* Events of XP_SOURCE_KEY: the kernel's sub-types. */
+enum {
+	XP_KEY_INSTANTIATED,
+	XP_KEY_UPDATED,
+	XP_KEY_LINKED,
+	XP_KEY_UNLINKED,
+	XP_KEY_CLEARED,
+	XP_KEY_REVOKED,
+	XP_KEY_INVALIDATED,
+	XP_KEY_SETATTR,
+	XP_KEY_COUNT
+};
+
+/* Events of XP_SOURCE_MOUNT: the series' sub-types. */
+enum {
+	XP_MOUNT_ATTACH,
+	XP_MOUNT_DETACH,
+	XP_MOUNT_MOVE,
+	XP_MOUNT_SETATTR,
+	XP_MOUNT_PROPAGATION,
+	XP_MOUNT_EXPIRE,
+	XP_MOUNT_COUNT
+};
+
+/* Events of XP_SOURCE_SB: the series' sub-types. */
+enum {
+	XP_SB_REMOUNT,
+	XP_SB_ERROR,
+	XP_SB_NOSPC,
+	XP_SB_QUOTA,
+	XP_SB_FREEZE,
+	XP_SB_THAW,
+	XP_SB_SHUTDOWN,
+	XP_SB_COUNT
+};
+
+/* Events of XP_SOURCE_BLOCK: the series' sub-types, and a change of which uevents don't say what.
+ */
+enum {
+	XP_BLOCK_ADD,
+	XP_BLOCK_REMOVE,
+	XP_BLOCK_MEDIA,
+	XP_BLOCK_RESIZE,
+	XP_BLOCK_ERROR,
+	XP_BLOCK_CHANGE,
+	XP_BLOCK_COUNT
+};
+
+/* Flags of an event. */
+#define XP_EVENT_RECURSIVE 0x1u  /* mounts: for lying below the one that was named */
+#define XP_EVENT_READONLY 0x2u   /* mounts, file systems: read-only now */
+#define XP_EVENT_PROPAGATED 0x4u /* mounts: from a peer or a master */
+#define XP_EVENT_INITIAL 0x10u   /* the state when XP_WATCH_INITIAL was asked for */
+#define XP_EVENT_RESCAN 0x20u    /* found by looking again after a loss */
+
+/*
+ * One event. What is not known is 0, -1 or NULL, never a guess. Strings belong to the handle and
+ * hold until its next call; they are bytes as the kernel has them, in no encoding.
+ */
+struct xp_event {
+	struct timespec time;  /* CLOCK_REALTIME when it was read */
+	enum xp_source source; /* of the watch; XP_SOURCE_META for a loss alone */
+	int event;             /* XP_KEY_, XP_MOUNT_...; -1 for a removal, or a type unknown here */
+	bool removal;          /* the watch is over: its object is gone, or it was removed */
+	int watch;             /* what xp_watch_add() returned; -1 for a loss */
+	enum xp_backend backend; /* who saw it */
+	unsigned flags;          /* XP_EVENT_* */
+
+	/* XP_SOURCE_KEY */
+	int32_t key_id;
+	uint32_t aux; /* the key linked or unlinked, or the error of its making */
+	const char *key_type;
+	const char *description;
+
+	/* XP_SOURCE_MOUNT; ids are unique ones, or those of mountinfo where there are no others */
+	uint64_t mount_id;
+	uint64_t parent_id;
+	uint64_t ns_id;
+	const char *path; /* of the mount; where it was, if it is gone. Also XP_SOURCE_SB */
+	const char *parent_path;
+	const char *old_path; /* XP_MOUNT_MOVE: from where */
+
+	/* XP_SOURCE_SB, XP_SOURCE_BLOCK */
+	uint32_t major, minor;
+	const char *device; /* name of the block device, without a directory */
+	int error;          /* errno */
+	uint64_t ino;       /* XP_SB_ERROR: the inode */
+	uint32_t quota_warning, quota_type, quota_id;
+	uint64_t sector; /* of 512 bytes: the first that failed, or the new capacity */
+	uint32_t bytes;  /* that failed */
+	int operation;   /* REQ_OP_*; -1 */
+
+	/* The kernel's record, if there is one */
+	const void *record;
+	size_t record_size; /* bytes */
+};
+
+/* A set of watches and their stream of events. */
+struct xp_watch;
+
+struct xp_watch_options {
+	enum xp_backend backend; /* AUTO, QUEUE or STOCK */
+	unsigned depth;          /* notes in the queue, 1 to 512; 0: 256 */
+};
+
+/* What to watch: the object by number, or by descriptor, which may be closed afterwards. */
+struct xp_target {
+	enum xp_source source;
+	int32_t key;     /* XP_SOURCE_KEY: a serial number, or KEY_SPEC_* */
+	int fd;          /* a mount or mount namespace, anything on a file system, a block device;
+			    -1 for XP_SOURCE_MOUNT: this namespace; for XP_SOURCE_BLOCK: all */
+	uint64_t events; /* bit N: event N is wanted; 0: all */
+	unsigned flags;  /* XP_WATCH_INITIAL */
+};
+
+#define XP_WATCH_INITIAL 0x1u /* begin with the state, as events with XP_EVENT_INITIAL */
+
+/* How a source is served by a handle's backend. */
+struct xp_service {
+	enum xp_backend backend; /* who would see its events; XP_BACKEND_AUTO: nobody */
+	uint64_t events;         /* bit N: event N would be seen */
+	int error;               /* errno if nobody: EOPNOTSUPP, EPERM, ... */
+	const char *why;         /* a static phrase: what is missing, or what is used */
+};
+
+/*
+ * xp_watch_open - makes an empty set of watches.
+ *
+ * @options: NULL for the defaults.
+ *
+ * Returns: a handle, or NULL with errno
+ *   EINVAL  an unknown backend, or a depth above 512.
+ *   EMFILE, ENFILE, ENOMEM  out of descriptors or memory.
+ *   EOPNOTSUPP  XP_BACKEND_QUEUE, and this kernel has no notification pipe.
+ * Since: 0.1.0
+ */
+XP_API struct xp_watch *xp_watch_open(const struct xp_watch_options *options);
+
+/*
+ * xp_watch_close - ends all watches and frees the handle.
+ *
+ * @watch: a handle, or NULL.
+ *
+ * Returns: nothing.
+ * Errors: none.
+ * Since: 0.1.0
+ */
+XP_API void xp_watch_close(struct xp_watch *watch);
+
+/*
+ * xp_watch_fd - one descriptor for poll(2): readable when xp_watch_next() has something to do.
+ *
+ * @watch: a handle, to which the descriptor belongs.
+ *
+ * What there is to do may turn out to be nothing to tell. Once xp_watch_next() has said EAGAIN, the
+ * descriptor is at rest until something happens.
+ *
+ * Returns: the descriptor.
+ * Errors: none.
+ * Since: 0.1.0
+ */
+XP_API int xp_watch_fd(const struct xp_watch *watch) XP_NONNULL(1);
+
+/*
+ * xp_watch_service - how a source is or would be served here.
+ *
+ * @watch: a handle.
+ * @source: not XP_SOURCE_META.
+ * @service: filled in on success.
+ *
+ * Returns: 0, or -1 with errno
+ *   EINVAL  no such source.
+ * Since: 0.1.0
+ */
+XP_API int xp_watch_service(struct xp_watch *watch, enum xp_source source,
+			    struct xp_service *service) XP_NONNULL(1, 3);
+
+/*
+ * xp_watch_add - watches one more object.
+ *
+ * @watch: a handle.
+ * @target: what, and which of its events.
+ *
+ * From its return on no event is missed, or else a loss is told. A mount is watched with all that
+ * is below it, until it goes. A watch holds nothing: what is watched can be unmounted or removed.
+ *
+ * Returns: the watch's number, from 0 on and never used twice, or -1 with errno
+ *   EACCES, EPERM  no right to watch it.
+ *   EAGAIN  the user has as many watches as RLIMIT_NOFILE permits.
+ *   EBADF   @target->fd is not open.
+ *   EINVAL  an unknown source, event or flag; @target->fd is no such object, or no mount's root.
+ *   EKEYEXPIRED, EKEYREVOKED, ENOKEY  there is no such key.
+ *   EMFILE, ENFILE, ENOMEM, ENOSPC  no descriptor, no memory, or 256 watches.
+ *   ENXIO   the device is gone.
+ *   EOPNOTSUPP  nothing here sees such events; xp_watch_service() says why.
+ * Since: 0.1.0
+ */
+XP_API int xp_watch_add(struct xp_watch *watch, const struct xp_target *target) XP_NONNULL(1, 2);
+
+/*
+ * xp_watch_remove - ends one watch. Its removal comes as the last of its events.
+ *
+ * @watch: a handle.
+ * @number: what xp_watch_add() returned.
+ *
+ * Returns: 0, or -1 with errno
+ *   ENOENT  there is no such watch, or no more.
+ * Since: 0.1.0
+ */
+XP_API int xp_watch_remove(struct xp_watch *watch, int number) XP_NONNULL(1);
+
+/*
+ * xp_watch_next - the next event.
+ *
+ * @watch: a handle.
+ * @event: filled in if there is one.
+ * @flags: 0, or XP_NONBLOCK.
+ *
+ * After a loss that concerns mounts it looks at the tree again, and gives what has changed as
+ * events with XP_EVENT_RESCAN.
+ *
+ * Returns: 1; or 0 if no watch is left; or -1 with errno
+ *   EAGAIN  XP_NONBLOCK, and there is none.
+ *   EBADMSG  a record that contradicts itself; it is in @event->record, and the next call goes on.
+ *   EINTR   a signal came while it waited.
+ *   EINVAL  an unknown flag.
+ *   ENOMEM  out of memory; the next call tells of a loss.
+ * Since: 0.1.0
+ */
+XP_API int xp_watch_next(struct xp_watch *watch, struct xp_event *event, unsigned flags)
+	XP_NONNULL(1, 2);
+
+/*
+ * xp_record_parse - reads one record of a notification pipe.
+ *
+ * @data, @size: what read(2) gave, or the rest of it, bytes.
+ * @event: filled in; nothing is looked up, so that all its strings are NULL. The watch is the
+ *   record's 8-bit id. A type that is not known here has the source XP_SOURCE_META and event -1.
+ *
+ * Returns: the record's length in bytes, or -1 with errno
+ *   EBADMSG  the length is below 8 or above @size, or too small for the type.
+ * Since: 0.1.0
+ */
+XP_API ssize_t xp_record_parse(const void *data, size_t size, struct xp_event *event)
+	XP_NONNULL(1, 3);
+
+/*
+ * xp_source_name - as watchq prints it: "meta", "key", "mount", "sb", "block".
+ *
+ * @source: which.
+ *
+ * Returns: a static string, NULL if there is none.
+ * Errors: none.
+ * Since: 0.1.0
+ */
+XP_API const char *xp_source_name(enum xp_source source);
+
+/*
+ * xp_event_name - as watchq prints it: "attach", "remount", "loss".
+ *
+ * @source: whose.
+ * @event: which of them.
+ *
+ * Returns: a static string, NULL if there is none.
+ * Errors: none.
+ * Since: 0.1.0
+ */
+XP_API const char *xp_event_name(enum xp_source source, int event);
+
+/*
+ * xp_backend_name - as watchq prints it: "queue", "fanotify", "mountinfo", "fs-error", "uevent".
+ *
+ * @backend: which; "auto" and "stock" are those that can be asked for.
+ *
+ * Returns: a static string, NULL if there is none.
+ * Errors: none.
+ * Since: 0.1.0
+ */
+XP_API const char *xp_backend_name(enum xp_backend backend);
 
 #ifdef __cplusplus
 }

@@ -171,39 +171,64 @@ static void probe_watch_key(struct bench *bench, struct xp_feature *answer)
 	close(queue);
 }
 
-static void probe_watch_type(struct xp_feature *answer, unsigned type)
+/*
+ * The query says which records there are. The ioctl that begins to watch refuses flags that it
+ * doesn't know with EINVAL before it looks at the object; a kernel without it says ENOTTY.
+ */
+static int watch_type(struct xp_feature *answer, unsigned type)
 {
 	struct xp_watch_query query = { .size = sizeof(query) };
+	struct xp_watch_object object = { .size = sizeof(object), .flags = ~0u, .type = type };
 	int queue = notification_pipe(answer);
 	int error;
 
 	if (queue < 0)
-		return;
+		return queue;
 	error = sys_ioctl(queue, XP_IOC_WATCH_QUEUE_QUERY, &query);
 	if (!error && !(query.types & 1ull << type))
 		error = -EOPNOTSUPP;
+	if (!error) {
+		error = sys_ioctl(queue, XP_IOC_WATCH_QUEUE_WATCH, &object);
+		error = error == -EINVAL ? 0 : error ? error : -EOPNOTSUPP;
+	}
 	decide_call(answer, error, XP_ABSENT);
 	if (error)
 		answer->why = "needs a kernel with the extpipe series";
 	close(queue);
+	return error;
+}
+
+/* What the library makes of a stock kernel's means, which are there if @fd is a descriptor. */
+static void stock_serves(struct xp_feature *answer, int fd, const char *why)
+{
+	if (fd < 0)
+		return;
+	close(fd);
+	answer->support = XP_EMULATED;
+	answer->why = why;
 }
 
 static void probe_watch_mount(struct bench *bench, struct xp_feature *answer)
 {
 	(void)bench;
-	probe_watch_type(answer, XP_WATCH_TYPE_MOUNT);
+	if (watch_type(answer, XP_WATCH_TYPE_MOUNT))
+		stock_serves(answer, sys_open("/proc/thread-self/mountinfo", O_RDONLY),
+			     "fanotify and mountinfo serve");
 }
 
 static void probe_watch_sb(struct bench *bench, struct xp_feature *answer)
 {
 	(void)bench;
-	probe_watch_type(answer, XP_WATCH_TYPE_SB);
+	if (watch_type(answer, XP_WATCH_TYPE_SB))
+		stock_serves(answer, sys_open("/proc/thread-self/mountinfo", O_RDONLY),
+			     "fanotify serves for errors, mountinfo for remounts");
 }
 
 static void probe_watch_block(struct bench *bench, struct xp_feature *answer)
 {
 	(void)bench;
-	probe_watch_type(answer, XP_WATCH_TYPE_BLOCK);
+	if (watch_type(answer, XP_WATCH_TYPE_BLOCK))
+		stock_serves(answer, sys_uevents(0), "uevents serve, but for I/O errors");
 }
 
 /* Does a byte changed after vmsplice show in the pipe? */

@@ -9,17 +9,21 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -183,6 +187,148 @@ static inline long sys_keyctl(long operation, long a, long b, long c)
 {
 	return SYS_RESULT(syscall(SYS_keyctl, operation, a, b, c));
 }
+
+static inline long sys_request_key(const char *type, const char *description, const char *callout,
+				   int keyring)
+{
+	return SYS_RESULT(syscall(SYS_request_key, type, description, callout, keyring));
+}
+
+static inline int sys_epoll_create(void)
+{
+	return SYS_RESULT(epoll_create1(EPOLL_CLOEXEC));
+}
+
+static inline int sys_epoll_add(int epoll, int fd, unsigned events, unsigned data)
+{
+	struct epoll_event event = { .events = events, .data.u32 = data };
+
+	return SYS_RESULT(epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event));
+}
+
+static inline int sys_epoll_wait(int epoll, struct epoll_event *events, int count, int timeout_ms)
+{
+	return SYS_RESULT(epoll_wait(epoll, events, count, timeout_ms));
+}
+
+static inline int sys_eventfd(void)
+{
+	return SYS_RESULT(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+}
+
+static inline int sys_timer(void)
+{
+	return SYS_RESULT(timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
+}
+
+/* Sets it to a time of CLOCK_MONOTONIC in ns. */
+static inline int sys_timer_set(int timer, uint64_t due)
+{
+	struct itimerspec time = { .it_value = { .tv_sec = (time_t)(due / 1000000000u),
+						 .tv_nsec = (long)(due % 1000000000u) } };
+
+	return SYS_RESULT(timerfd_settime(timer, TFD_TIMER_ABSTIME, &time, NULL));
+}
+
+/* The group in which the kernel tells of devices; udevd speaks in another. */
+#define SYS_UEVENT_GROUP 1
+
+/* A socket that hears the kernel's uevents, with room for so many bytes of them; 0: as it is. */
+static inline int sys_uevents(int room)
+{
+	struct sockaddr_nl name = { .nl_family = AF_NETLINK, .nl_groups = SYS_UEVENT_GROUP };
+	int fd = SYS_RESULT(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
+				   NETLINK_KOBJECT_UEVENT));
+	int error;
+
+	if (fd < 0)
+		return fd;
+	/* Beyond the limit with the right to, or else up to it. */
+	if (room && setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room)))
+		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
+	error = SYS_RESULT(bind(fd, (const struct sockaddr *)&name, sizeof(name)));
+	if (!error)
+		return fd;
+	close(fd);
+	return error;
+}
+
+static inline ssize_t sys_readlink(const char *path, char *to, size_t size)
+{
+	return SYS_RESULT(readlink(path, to, size));
+}
+
+/* statx(2)'s answer, as far as it is of use here; libcs disagree on how much there is. */
+struct sys_statx {
+	uint32_t mask, blksize;
+	uint64_t attributes;
+	uint32_t nlink, uid, gid;
+	uint16_t mode, spare;
+	uint64_t ino, size, blocks, attributes_mask, times[8];
+	uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
+	uint64_t mnt_id, more[13];
+};
+_Static_assert(sizeof(struct sys_statx) == 256, "struct statx has 256 bytes");
+
+#define SYS_STATX_MNT_ID 0x1000u
+#define SYS_STATX_MNT_ID_UNIQUE 0x4000u
+#define SYS_STATX_ATTR_MOUNT_ROOT 0x2000u
+
+/* What a descriptor names. */
+static inline int sys_statx(int fd, unsigned mask, struct sys_statx *st)
+{
+	return (int)SYS_RESULT(syscall(SYS_statx, fd, "", AT_EMPTY_PATH, mask, st));
+}
+
+/* statmount(2) and listmount(2), Linux 6.8, have one number everywhere but on alpha. */
+#ifdef __alpha__
+#define SYS_STATMOUNT 567
+#define SYS_LISTMOUNT 568
+#else
+#define SYS_STATMOUNT 457
+#define SYS_LISTMOUNT 458
+#endif
+
+struct sys_mount_request {
+	uint32_t size, spare;
+	uint64_t mount, param, ns;
+};
+
+/* Its first version ends before the namespace. */
+#define SYS_MOUNT_REQUEST_VER0 24
+
+#define SYS_STATMOUNT_SB 0x1u
+#define SYS_STATMOUNT_MOUNT 0x2u
+#define SYS_STATMOUNT_POINT 0x10u
+
+struct sys_statmount {
+	uint32_t size, options;
+	uint64_t mask;
+	uint32_t sb_major, sb_minor;
+	uint64_t sb_magic;
+	uint32_t sb_flags, fs_type;
+	uint64_t id, parent;
+	uint32_t old_id, old_parent;
+	uint64_t attributes, propagation, peer_group, master, propagate_from;
+	uint32_t root, point;
+	uint64_t ns, more[49];
+};
+_Static_assert(sizeof(struct sys_statmount) == 512, "struct statmount has 512 bytes, and text");
+
+static inline int sys_statmount(const struct sys_mount_request *request, void *to, size_t size)
+{
+	return (int)SYS_RESULT(syscall(SYS_STATMOUNT, request, to, size, 0));
+}
+
+static inline ssize_t sys_listmount(const struct sys_mount_request *request, uint64_t *to,
+				    size_t count)
+{
+	return SYS_RESULT(syscall(SYS_LISTMOUNT, request, to, count, 0));
+}
+
+/* ioctl(2) on a namespace: its kind, and the id of a mount namespace (Linux 6.11). */
+#define SYS_NS_GET_NSTYPE 0xb703
+#define SYS_NS_GET_MNTNS_ID 0x8008b705
 
 /*
  * Can eight bytes be read there? A call that changes nothing, its first argument being none that

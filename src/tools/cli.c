@@ -220,9 +220,9 @@ _Noreturn void cli_exec(char **command)
 	exit(errno == ENOENT ? CLI_NOT_FOUND : CLI_CANNOT_RUN);
 }
 
-/* The length of the valid UTF-8 sequence at @s, of @left bytes at most; 0 where there is none. */
-static size_t utf8_length(const unsigned char *s, size_t left)
+size_t cli_utf8_length(const char *bytes, size_t left)
 {
+	const unsigned char *s = (const unsigned char *)bytes;
 	size_t length = *s < 0x80 ? 1 :
 			*s < 0xc2 ? 0 :
 			*s < 0xe0 ? 2 :
@@ -245,38 +245,73 @@ static size_t utf8_length(const unsigned char *s, size_t left)
 bool cli_is_utf8(const char *bytes, size_t length)
 {
 	for (size_t at = 0, n; at < length; at += n) {
-		n = utf8_length((const unsigned char *)bytes + at, length - at);
+		n = cli_utf8_length(bytes + at, length - at);
 		if (!n)
 			return false;
 	}
 	return true;
 }
 
-void cli_json_bytes(FILE *to, const char *bytes, size_t length)
+/* One character of a JSON string, of @n bytes. */
+static void json_character(FILE *to, const char *s, size_t n)
 {
-	const unsigned char *s = (const unsigned char *)bytes, *end = s + length;
+	if (*s == '"' || *s == '\\')
+		fprintf(to, "\\%c", *s);
+	else if ((unsigned char)*s < 0x20 || *s == 0x7f)
+		fprintf(to, "\\u%04x", *s);
+	else if (n == 1)
+		fputc(*s, to);
+	else
+		fwrite(s, 1, n, to);
+}
 
+/* Bytes that are no UTF-8: as lone surrogates, or lost. */
+static void json_string(FILE *to, const char *s, size_t length, bool lossy)
+{
 	fputc('"', to);
-	while (s < end) {
-		size_t n = utf8_length(s, (size_t)(end - s));
+	for (const char *end = s + length; s < end;) {
+		size_t n = cli_utf8_length(s, (size_t)(end - s));
 
-		if (!n) {
-			/* Reversible: what a lone surrogate stands for can't be in the text. */
-			fprintf(to, "\\udc%02x", *s++);
-			continue;
-		}
-		if (*s == '"' || *s == '\\')
-			fprintf(to, "\\%c", *s);
-		else if (*s < 0x20 || *s == 0x7f)
-			fprintf(to, "\\u%04x", *s);
-		else
-			fwrite(s, 1, n, to);
-		s += n;
+		if (n)
+			json_character(to, s, n);
+		else if (lossy)
+			fputs("\\ufffd", to);
+		else /* what it stands for can't be in the text */
+			fprintf(to, "\\udc%02x", (unsigned char)*s);
+		s += n ? n : 1;
 	}
 	fputc('"', to);
+}
+
+void cli_json_bytes(FILE *to, const char *bytes, size_t length)
+{
+	json_string(to, bytes, length, false);
+}
+
+void cli_json_lossy(FILE *to, const char *bytes, size_t length)
+{
+	json_string(to, bytes, length, true);
 }
 
 void cli_json_string(FILE *to, const char *text)
 {
 	cli_json_bytes(to, text, strlen(text));
+}
+
+void cli_base64(FILE *to, const char *bytes, size_t length)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const unsigned char *s = (const unsigned char *)bytes;
+
+	for (size_t at = 0; at < length; at += 3) {
+		size_t left = length - at;
+		unsigned three = (unsigned)s[at] << 16 | (left > 1 ? (unsigned)s[at + 1] << 8 : 0) |
+				 (left > 2 ? s[at + 2] : 0);
+
+		fputc(digits[three >> 18], to);
+		fputc(digits[three >> 12 & 63], to);
+		fputc(left > 1 ? digits[three >> 6 & 63] : '=', to);
+		fputc(left > 2 ? digits[three & 63] : '=', to);
+	}
 }

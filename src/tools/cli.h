@@ -14,6 +14,8 @@ enum cli_exit {
 	CLI_USAGE = 2,
 	CLI_UNSUPPORTED = 3,
 	CLI_WOULD_BLOCK = 4,
+	CLI_LOST = 5,
+	CLI_TIMEOUT = 124,
 	CLI_CANNOT_RUN = 126,
 	CLI_NOT_FOUND = 127,
 };
@@ -84,13 +86,22 @@ void cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Runs a command in this process's place; returns only to exit: 126 or 127, with a line. */
 _Noreturn void cli_exec(char **command);
 
+/* The length of the valid UTF-8 sequence at @bytes, of @left bytes at most; 0: there is none. */
+size_t cli_utf8_length(const char *bytes, size_t left);
+
 /* Are these bytes UTF-8? */
 bool cli_is_utf8(const char *bytes, size_t length);
 
 /* Writes a JSON string; bytes that are no UTF-8 become \udcXX, from which they can be had back. */
 void cli_json_bytes(FILE *to, const char *bytes, size_t length);
 
-/* The same of a text that a NUL ends. */
+/* The same, but each byte that is no UTF-8 becomes U+FFFD, which every parser accepts. */
+void cli_json_lossy(FILE *to, const char *bytes, size_t length);
+
+/* cli_json_bytes() of a text that a NUL ends. */
 void cli_json_string(FILE *to, const char *text);
+
+/* Writes bytes in base64. */
+void cli_base64(FILE *to, const char *bytes, size_t length);
 
 #endif

@@ -2,6 +2,7 @@
 #include "sandbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <seccomp.h>
 #include <stddef.h>
 #include <string.h>
@@ -70,19 +71,88 @@ static const int allowed[] = {
 	SCMP_SYS(exit_group),
 };
 
-static int drop_capabilities(void)
-{
-	cap_t none = cap_init();
-	int result = none ? cap_set_proc(none) : -1;
-	int error = errno;
+/* statmount(2) and listmount(2), Linux 6.8, which libseccomp may not know. */
+#ifdef __alpha__
+#define STATMOUNT 567
+#define LISTMOUNT 568
+#else
+#define STATMOUNT 457
+#define LISTMOUNT 458
+#endif
 
-	if (none)
-		cap_free(none);
+/* What looking at things takes beyond that. */
+static const int looking[] = {
+	SCMP_SYS(epoll_wait),
+	SCMP_SYS(epoll_pwait),
+	SCMP_SYS(epoll_ctl),
+	SCMP_SYS(timerfd_settime),
+	SCMP_SYS(recvfrom),
+	SCMP_SYS(getdents64),
+	SCMP_SYS(readlink),
+	SCMP_SYS(readlinkat),
+	STATMOUNT,
+	LISTMOUNT,
+};
+
+/* The operations of keyctl(2) on a key that is known. */
+#define KEYCTL_DESCRIBE 6
+#define KEYCTL_WATCH_KEY 32
+
+/* Drops all but CAP_SYS_ADMIN, or that too. Returns 0 or an errno. */
+static int drop_capabilities(bool admin)
+{
+	static const cap_value_t kept[] = { CAP_SYS_ADMIN };
+	cap_flag_value_t has = CAP_CLEAR;
+	cap_t now = cap_get_proc(), set = cap_init();
+	int result = now && set ? 0 : -1, error;
+
+	/* One that it hasn't can't be kept. */
+	if (!result && admin)
+		result = cap_get_flag(now, CAP_SYS_ADMIN, CAP_EFFECTIVE, &has);
+	if (!result && has == CAP_SET)
+		result = cap_set_flag(set, CAP_PERMITTED, 1, kept, CAP_SET) ||
+			 cap_set_flag(set, CAP_EFFECTIVE, 1, kept, CAP_SET);
+	if (!result)
+		result = cap_set_proc(set);
+	error = errno;
+	if (now)
+		cap_free(now);
+	if (set)
+		cap_free(set);
 	return result ? error : 0;
 }
 
+/* 0 or -errno. */
+static int allow_all(scmp_filter_ctx filter, const int *calls, size_t count)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < count && !error; i++)
+		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+	return error;
+}
+
+/* 0 or -errno. */
+static int allow_looking(scmp_filter_ctx filter)
+{
+	const scmp_datum_t writing = O_ACCMODE | O_CREAT | O_TRUNC | O_TMPFILE;
+	int error = allow_all(filter, looking, sizeof(looking) / sizeof(looking[0]));
+
+	if (!error)
+		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
+					 SCMP_A2(SCMP_CMP_MASKED_EQ,
+						 writing & ~(scmp_datum_t)O_DIRECTORY, O_RDONLY));
+	if (!error)
+		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(keyctl), 1,
+					 SCMP_A0(SCMP_CMP_EQ, KEYCTL_DESCRIBE, 0));
+	if (!error)
+		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(keyctl), 1,
+					 SCMP_A0(SCMP_CMP_EQ, KEYCTL_WATCH_KEY, 0));
+	return error;
+}
+
 /* 0 or an errno; ENOSYS, EINVAL or ECANCELED where the kernel has no filters. */
-static int load_filter(void)
+static int load_filter(bool look)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int error = filter ? 0 : -ENOMEM;
@@ -90,27 +160,39 @@ static int load_filter(void)
 	/* A tree: the kernel tries the filter for every call number while it loads it. */
 	if (!error)
 		error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-	for (size_t i = 0; i < sizeof(allowed) / sizeof(allowed[0]) && !error; i++)
-		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
+	if (!error)
+		error = allow_all(filter, allowed, sizeof(allowed) / sizeof(allowed[0]));
+	if (!error && look)
+		error = allow_looking(filter);
 	if (!error)
 		error = seccomp_load(filter);
 	seccomp_release(filter);
 	return -error;
 }
 
-int sandbox_enter(const struct cli_common *common)
+static int enter(const struct cli_common *common, bool look, bool admin)
 {
 	int error;
 
 	if (common->no_sandbox)
 		return CLI_OK;
-	error = drop_capabilities();
+	error = drop_capabilities(admin);
 	if (error) {
 		cli_error("dropping", "capabilities", error);
 		return CLI_FAILED;
 	}
-	error = load_filter();
+	error = load_filter(look);
 	if (error && common->explain)
 		cli_say("no seccomp filter: %s", strerror(error));
 	return CLI_OK;
+}
+
+int sandbox_enter(const struct cli_common *common)
+{
+	return enter(common, false, false);
+}
+
+int sandbox_enter_watching(const struct cli_common *common, bool admin)
+{
+	return enter(common, true, admin);
 }

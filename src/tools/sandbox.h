@@ -13,4 +13,11 @@
  */
 int sandbox_enter(const struct cli_common *common);
 
+/*
+ * The same for a tool that looks at mounts, keys and devices while it works: it may open files,
+ * but for reading alone. @admin keeps CAP_SYS_ADMIN, without which another mount namespace can't be
+ * looked at.
+ */
+int sandbox_enter_watching(const struct cli_common *common, bool admin);
+
 #endif

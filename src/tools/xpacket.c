@@ -370,24 +370,6 @@ static int run_send(struct xpacket *x)
 	return status;
 }
 
-static void put_base64(FILE *to, const char *bytes, size_t length)
-{
-	static const char digits[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	const unsigned char *s = (const unsigned char *)bytes;
-
-	for (size_t at = 0; at < length; at += 3) {
-		size_t left = length - at;
-		unsigned three = (unsigned)s[at] << 16 | (left > 1 ? (unsigned)s[at + 1] << 8 : 0) |
-				 (left > 2 ? s[at + 2] : 0);
-
-		fputc(digits[three >> 18], to);
-		fputc(digits[three >> 12 & 63], to);
-		fputc(left > 1 ? digits[three >> 6 & 63] : '=', to);
-		fputc(left > 2 ? digits[three & 63] : '=', to);
-	}
-}
-
 /* One object and a newline. 0 or -errno. */
 static int put_json(struct writer *writer, uint64_t number, const char *packet, size_t available,
 		    size_t length)
@@ -405,7 +387,7 @@ static int put_json(struct writer *writer, uint64_t number, const char *packet, 
 		cli_json_bytes(to, packet, available);
 	} else {
 		fputs("\"base64\":\"", to);
-		put_base64(to, packet, available);
+		cli_base64(to, packet, available);
 		fputc('"', to);
 	}
 	fputs(length > available ? ",\"cut\":true}\n" : "}\n", to);

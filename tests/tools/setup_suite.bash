@@ -25,6 +25,12 @@ here_fuse() {
 		cc -o "$BATS_SUITE_TMPDIR/fusedir" "$SUITES/fusedir.c" \
 			$(pkg-config --cflags --libs fuse3)
 }
+# cause.c makes things happen faster than commands do.
+here_cause() { cc -o "$BATS_SUITE_TMPDIR/cause" "$SUITES/cause.c"; }
+here_strace() { strace -o /dev/null true; }
+here_setpriv() { here_root && setpriv --reuid=65534 --clear-groups true; }
+here_ext4() { here_loop && command -v mkfs.ext4 debugfs; }
+here_keyctl() { keyctl show @u; }
 here_kallsyms() { head -c 3000000 /proc/kallsyms; }
 here_x86-64() { [[ $(uname -m) == x86_64 ]]; }
 here_gnu-tee() { [[ $(tee --version) == *GNU* ]]; }
