@@ -85,7 +85,7 @@ without() {
 	local call
 	without vmsplice 1 "$HERE/mover" vmsplice "$DATA" out
 	emulates vmsplice "$HERE/mover" vmsplice "$DATA" out
-	[[ $(uname -m) == x86_64 ]] || skip 'knows the numbers on x86-64 only'
+	requires x86-64 # the numbers
 	for call in splice vmsplice sendfile copy_file_range; do
 		without $call 1 "$HERE/mover" syscall-$call "$DATA" out
 		emulates $call "$HERE/mover" syscall-$call "$DATA" out
@@ -300,7 +300,7 @@ serves_fuse() {
 		pipe R, W; pipe S, X;
 		exit(syscall(276, fileno(R), fileno(X), 10, 2) == -1 && $!{ENOSYS} ? 0 : 9);
 	END
-	[[ $(uname -m) == x86_64 ]] || skip 'knows the number of tee on x86-64 only'
+	requires x86-64 # the number of tee
 	expect 0 deny tee=ENOSYS xshim --explain -- perl try
 	grep -q '^xshim: tee fails, nothing can emulate it: the kernel says ENOSYS (process ' err
 }
