@@ -81,8 +81,11 @@ static int check_range(const struct copy_end *in, const struct copy_end *out, si
 
 		*len = *len < left ? *len : (size_t)left;
 	}
-	/* The largest file there can be; smaller limits a write knows. */
-	if (*out->at == INT64_MAX)
+	/*
+	 * The largest file there can be; smaller limits a write knows. At the end of the input
+	 * the limit is no error in 6.12.117, and is one in 6.18.44.
+	 */
+	if (*len && *out->at == INT64_MAX)
 		return -EFBIG;
 	if (*out->at >= 0 && *len > (uint64_t)INT64_MAX - to)
 		*len = (size_t)((uint64_t)INT64_MAX - to);

@@ -210,6 +210,9 @@ static void generate(struct step *s)
 		s->off_in = NO_OFFSET;
 	if (s->out == NULL_DEVICE)
 		s->off_out = NO_OFFSET;
+	/* Kernels differ in whether the end of the input comes before the limit of the output. */
+	if (s->call == RANGE && s->at_out == LLONG_MAX)
+		s->at_out = FILE_SIZE;
 	/* A file that is sent to itself grows for ever, and in a pipe it shows what is written. */
 	if (s->call == SENDFILE && s->in == SINK && s->out != SINK_DISK)
 		s->in = SOURCE;

@@ -230,6 +230,9 @@ static void sendfile_and_range(void)
 	ok(!n && from == LEN && to == LEN - 8 && tap_same(file, 11, out, 3, LEN - 11),
 	   "%s: copy_file_range", where);
 	ok(fails(xp_copy_file_range(file, NULL, out, NULL, 1, 1), EINVAL), "%s: no flags", where);
+	from = 0, to = INT64_MAX;
+	ok(fails(xp_copy_file_range(file, &from, out, &to, 5, 0), EFBIG),
+	   "%s: copy_file_range to where no file reaches", where);
 	must(!fcntl(out, F_SETFL, O_APPEND) && !lseek(file, 0, SEEK_SET));
 	ok(xp_copy_file_range(file, NULL, out, NULL, 10, 0) == 10 &&
 		   lseek(out, 0, SEEK_END) == LEN - 8 + 10,
