@@ -411,17 +411,11 @@ many() {
 	for row in '--lines a\nb\n \n' '--null a\0b\0 \0' '--netstring 1:a,1:b,4097: ,'; do
 		read -r framing before after <<<"$row"
 		{ printf %b "$before"; letters 4097; printf %b "$after"; } >in
-		if offers big-packets; then
-			expect 0 xpacket send "$framing" <in >queue
-			[[ $(lengths 3) == '1 1 4097 ' ]]
-			continue
-		fi
 		expect 1 xpacket send "$framing" <in >queue
 		complains_of 3
 		[[ $(<err) == *4097*4096* || $(<err) == *4096*4097* ]]
 		holds a b
 	done
-	offers no-big-packets || return 0
 	expect 1 xpacket send --chunk=4097 < <(letters 4097) >queue
 	complains_of 1
 	expect 1 xpacket send --lines < <(letters 1000000) >queue
@@ -431,7 +425,7 @@ many() {
 }
 
 @test "--split sends it in pieces of at most the limit" {
-	requires packet-pipe no-big-packets
+	requires packet-pipe
 	queue
 	{ letters 10000; echo; echo short; letters 4097; echo; letters 8192; } >in
 	expect 0 xpacket send --split <in >queue
@@ -442,6 +436,22 @@ many() {
 		cmp - <(letters 300000)
 	{ printf 300000:; letters 300000; printf ,; } | xpacket send --netstring --split |
 		expect 0 xpacket recv --raw | cmp - <(letters 300000)
+}
+
+@test "a pipe with a larger limit takes larger records, whole, and refuses those above it" {
+	requires big-packets
+	queue
+	expect 0 xpipe --packet --packet-size=16K >queue
+	{ letters 16384; echo; letters 1; echo; letters 5000; echo; } | expect 0 xpacket send >queue
+	[[ $(lengths 3) == '16384 1 5000 ' ]]
+	{ letters 16384; echo; letters 16385; } | expect 1 xpacket send >queue
+	complains_of 2
+	[[ $(<err) == *16385*16384* ]]
+	[[ $(lengths 1) == '16384 ' && $(queued) == 0 ]]
+	letters 20000 | expect 0 xpacket send --split >queue
+	[[ $(lengths 2) == '16384 3616 ' && $(queued) == 0 ]]
+	letters 12345 | xpacket send >queue
+	expect 0 xpacket recv --raw -n 1 <&"$FD" | cmp - <(letters 12345)
 }
 
 @test "an empty record is refused by number, --skip-empty passes over it" {

@@ -124,6 +124,17 @@ shows() {
 	absent ran
 }
 
+@test "--packet-size: one write of as much is one packet" {
+	requires big-packets
+	fifo f
+	exec {writer}>f
+	expect 0 xpipe --packet --packet-size=8K >&"$writer"
+	perl -e 'syswrite STDOUT, "x" x $_ for 8192, 5' >&"$writer"
+	[[ $(perl -e 'print sysread(STDIN, my $packet, 1 << 20), " " for 1, 2' <f) == '8192 5 ' ]]
+	expect 1 xpipe --packet-size=2G >&"$writer"
+	grep -q '^xpipe: .*Invalid argument' err
+}
+
 @test "what is no pipe is exit 1, and COMMAND does not run" {
 	expect 1 xpipe >out
 	[[ -s err && ! -s out ]]
