@@ -605,7 +605,8 @@ struct xp_message_options {
 	 * XP_VIA_SPLICE: the payload into one pipe, the header into another, and the payload
 	 * behind it. XP_VIA_VMSPLICE: the page of the header lies in the pipe before the payload,
 	 * and is written to afterwards; only where XP_FEATURE_VMSPLICE_SHARES. XP_VIA_COPY:
-	 * through memory. XP_VIA_AUTO: the best of these here.
+	 * through memory. XP_VIA_AUTO: the first of these; but a message that begins with less
+	 * than 32 KiB of a descriptor is copied, which is quicker.
 	 */
 	enum xp_via via;
 	size_t capacity; /* header and payload to be ready for, bytes; 0: 128 KiB and a header */

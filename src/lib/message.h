@@ -11,9 +11,11 @@ struct xp_message {
 	enum xp_via via;  /* of the message at hand */
 	unsigned told;    /* a bit for each reason to copy that was told of */
 	size_t page;      /* of memory and of pipes, bytes */
+	size_t small;     /* fewer bytes are copied, because that is quicker */
 	size_t ready;     /* slots of payload that the pipes begin with */
 
 	bool begun;
+	bool started;      /* pipes or memory are ready for the payload */
 	size_t header;     /* bytes */
 	size_t payload;    /* bytes so far */
 	size_t slots;      /* that the payload takes, as far as can be reckoned */
@@ -34,6 +36,12 @@ enum message_reason {
 	MESSAGE_DEVICE,
 	MESSAGE_REASONS
 };
+
+/*
+ * Gets everything ready for the first piece, of so many bytes of a descriptor; SIZE_MAX for
+ * others. 0 or -errno.
+ */
+int message_start(struct xp_message *m, size_t len);
 
 /*
  * Copies the message from now on: what the pipes hold is read into memory. @error is what the

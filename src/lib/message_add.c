@@ -99,7 +99,9 @@ static int put(struct xp_message *m, const char *from, size_t len)
 
 int xp_message_add(struct xp_message *m, const void *from, size_t len)
 {
-	return (int)ret(m->begun ? put(m, from, len) : -EINVAL);
+	int error = m->begun ? message_start(m, SIZE_MAX) : -EINVAL;
+
+	return (int)ret(error ? error : put(m, from, len));
 }
 
 /* ------------------------------------------------------------ descriptors */
@@ -192,8 +194,10 @@ static ssize_t step(struct xp_message *m, const struct input *in, size_t len)
 static ssize_t gather(struct xp_message *m, const struct input *in, size_t len)
 {
 	size_t before = m->payload, done = 0;
-	int error = m->via == XP_VIA_COPY ? 0 : reserve(m, slots_of_file(m, in->offset, len));
+	int error = message_start(m, len);
 
+	if (!error && m->via != XP_VIA_COPY)
+		error = reserve(m, slots_of_file(m, in->offset, len));
 	if (error)
 		return error;
 	while (done < len) {
