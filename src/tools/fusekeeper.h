@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * fusekeeper.h - a small process that unmounts: when it is asked to, and when the process that
+ * serves is no more, whatever ended it. It keeps the rights for that, which the other gives up.
+ */
+#ifndef EXTPIPE_TOOLS_FUSEKEEPER_H
+#define EXTPIPE_TOOLS_FUSEKEEPER_H
+
+#include <sys/types.h>
+
+struct fusekeeper {
+	int fd; /* to the process; readable once it has gone */
+};
+
+/* What a mount is known by. */
+struct fusekeeper_mount {
+	dev_t device;
+	unsigned long long id; /* 0 where the kernel tells none */
+};
+
+/* Starts it, for the absolute path @mountpoint. Returns 0, or -1 with errno. */
+int fusekeeper_start(struct fusekeeper *keeper, const char *mountpoint);
+
+/* What is mounted at @mountpoint now, without a question to who serves it. 0, or -1 with errno. */
+int fusekeeper_look(const char *mountpoint, struct fusekeeper_mount *mount);
+
+/* From now on @mount is to be unmounted at the end. Returns 0, or -1 with errno. */
+int fusekeeper_mounted(const struct fusekeeper *keeper, const struct fusekeeper_mount *mount);
+
+/*
+ * Unmounts now, where that is still what is mounted there, and ends the process: even while files
+ * are open, whose readers get an error once nobody serves them. Returns 0 or an errno.
+ */
+int fusekeeper_unmount(struct fusekeeper *keeper);
+
+#endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* fuselow.h - libfuse's low-level interface, and what xfuse settles with the kernel by it. */
+#ifndef EXTPIPE_TOOLS_FUSELOW_H
+#define EXTPIPE_TOOLS_FUSELOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define FUSE_USE_VERSION 31
+#include <fuse3/fuse_lowlevel.h>
+
+/*
+ * For how long the kernel may take a name or attributes for right without asking, seconds. A name
+ * that is no longer right is noticed when it is used: the answer is ESTALE then, and it is looked
+ * up. Attributes tell whether what the kernel has cached is still what the file holds.
+ */
+#define FUSELOW_ENTRY_SECONDS 1.0
+#define FUSELOW_ATTR_SECONDS 0.0
+
+/* The largest READ that is asked for, bytes. */
+#define FUSELOW_READ_MAX ((size_t)1024 * 1024)
+
+/*
+ * What the answer to INIT says; for fuse_lowlevel_ops.init. The session's data is an eventfd's
+ * number, which tells from then on that the mount works.
+ */
+void fuselow_negotiate(void *data, struct fuse_conn_info *conn);
+
+/*
+ * Keeps what libfuse says from standard error: the last line is what fuselow_words() returns, ""
+ * if there is none. With @loud, lines are printed as the tool's own from now on.
+ */
+void fuselow_listen(bool loud);
+const char *fuselow_words(void);
+
+#endif
