@@ -15,6 +15,8 @@ static struct {
 	const char *name;
 	bool stream;
 	fuse_ino_t node; /* the file's */
+	uid_t user;
+	gid_t group;
 	struct timespec since;
 } file;
 
@@ -24,6 +26,8 @@ void fusefile_start(int fd, const char *name, bool stream)
 	file.name = name;
 	file.stream = stream;
 	file.node = name ? FUSE_ROOT_ID + 1 : FUSE_ROOT_ID;
+	file.user = geteuid();
+	file.group = getegid();
 	clock_gettime(CLOCK_REALTIME, &file.since);
 }
 
@@ -45,8 +49,8 @@ static int file_stat(struct stat *st)
 	if (file.stream)
 		*st = (struct stat){
 			.st_mode = 0444,
-			.st_uid = geteuid(),
-			.st_gid = getegid(),
+			.st_uid = file.user,
+			.st_gid = file.group,
 			.st_atim = file.since,
 			.st_mtim = file.since,
 			.st_ctim = file.since,
@@ -69,8 +73,8 @@ static void directory_stat(struct stat *st)
 		.st_ino = FUSE_ROOT_ID,
 		.st_mode = S_IFDIR | 0555,
 		.st_nlink = 2,
-		.st_uid = geteuid(),
-		.st_gid = getegid(),
+		.st_uid = file.user,
+		.st_gid = file.group,
 		.st_atim = file.since,
 		.st_mtim = file.since,
 		.st_ctim = file.since,

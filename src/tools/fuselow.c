@@ -16,17 +16,17 @@ static char words[512];
 
 void fuselow_negotiate(void *data, struct fuse_conn_info *conn)
 {
+	const struct fuselow *low = data;
 	const uint64_t one = 1;
 
 	/* Requests are looked at, so they have to be in memory. */
 	conn->want &= ~(unsigned)FUSE_CAP_SPLICE_READ;
 	/* What is cached goes where the size or the time of change is another. */
 	conn->want |= conn->capable & (FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_ASYNC_READ |
-				       FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS |
-				       FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO);
+				       FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS);
 	/* Nothing is ever written, but libfuse derives the pages of any request from this. */
-	conn->max_write = FUSELOW_READ_MAX;
-	if (write(*(const int *)data, &one, sizeof(one)) < 0)
+	conn->max_write = (unsigned)low->read_max;
+	if (write(low->ready, &one, sizeof(one)) < 0)
 		abort(); /* an eventfd takes 2^64 - 2 of them */
 }
 

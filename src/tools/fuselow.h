@@ -10,20 +10,22 @@
 #include <fuse3/fuse_lowlevel.h>
 
 /*
- * For how long the kernel may take a name or attributes for right without asking, seconds. A name
- * that is no longer right is noticed when it is used: the answer is ESTALE then, and it is looked
- * up. Attributes tell whether what the kernel has cached is still what the file holds.
+ * For how long the kernel may take a name or attributes for right without asking, seconds: never.
+ * Attributes tell it whether what it has cached of a file is still what the file holds.
  */
-#define FUSELOW_ENTRY_SECONDS 1.0
+#define FUSELOW_ENTRY_SECONDS 0.0
 #define FUSELOW_ATTR_SECONDS 0.0
 
-/* The largest READ that is asked for, bytes. */
+/* The largest READ there may be, bytes. */
 #define FUSELOW_READ_MAX ((size_t)1024 * 1024)
 
-/*
- * What the answer to INIT says; for fuse_lowlevel_ops.init. The session's data is an eventfd's
- * number, which tells from then on that the mount works.
- */
+/* A session's data. */
+struct fuselow {
+	int ready;       /* an eventfd, which tells from then on that the mount works */
+	size_t read_max; /* the largest READ that is asked for, bytes */
+};
+
+/* What the answer to INIT says; for fuse_lowlevel_ops.init. */
 void fuselow_negotiate(void *data, struct fuse_conn_info *conn);
 
 /*

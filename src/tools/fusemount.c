@@ -205,11 +205,11 @@ int fusemount_session(struct fusemount *mount, const char *source,
 	if ((!mount->fsname && add_named(mount, "fsname=", source)) ||
 	    (!mount->subtype && add_named(mount, "subtype=", program_invocation_short_name)))
 		return CLI_FAILED;
-	mount->ready = eventfd(0, EFD_CLOEXEC);
-	if (mount->ready < 0)
+	mount->low.ready = eventfd(0, EFD_CLOEXEC);
+	if (mount->low.ready < 0)
 		return no_memory();
 	fuselow_listen(false);
-	*session = fuse_session_new(&mount->args, ops, sizeof(*ops), &mount->ready);
+	*session = fuse_session_new(&mount->args, ops, sizeof(*ops), &mount->low);
 	if (*session)
 		return CLI_OK;
 	cli_say("-o: %s", fuselow_words());

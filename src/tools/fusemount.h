@@ -15,7 +15,7 @@ struct fusemount {
 	bool nonempty;        /* -o nonempty: whatever is below it */
 	struct fuse_args args; /* for libfuse */
 	bool fsname, subtype; /* were among the options */
-	int ready;            /* an eventfd: the mount works */
+	struct fuselow low;   /* the caller sets read_max */
 };
 
 /* Adds the words of one -o. Returns 0, or -1 after a usage error's line. */

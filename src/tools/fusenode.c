@@ -28,6 +28,8 @@ struct node {
 	struct identity id;
 	uint64_t lookups;  /* that the kernel has not forgotten */
 	uint64_t children; /* nodes whose parent this is */
+	uint64_t opens;
+	int fd; /* where opens is not 0 */
 };
 
 /* Where a node is: in an open directory, under a name; "" for the root, which is that directory. */
@@ -200,9 +202,9 @@ static int enter(const struct node *node, struct place *place)
 	return 0;
 }
 
-int fusenode_stat(fuse_ino_t ino, struct stat *st)
+/* What has the node's name now, if that is still its file. 0 or errno. */
+static int stat_named(struct node *node, struct stat *st)
 {
-	struct node *node = node_of(ino);
 	struct identity id;
 	struct place place;
 	int error = enter(node, &place);
@@ -212,6 +214,21 @@ int fusenode_stat(fuse_ino_t ino, struct stat *st)
 	error = stale(look(place.fd, place.name, st, &id));
 	leave(&place);
 	return !error && !same(&id, &node->id) ? ESTALE : error;
+}
+
+int fusenode_stat(fuse_ino_t ino, struct stat *st)
+{
+	struct node *node = node_of(ino);
+	int error = stat_named(node, st);
+
+	if (error != ESTALE)
+		return error;
+	/* Whoever has it open may still ask. */
+	pthread_mutex_lock(&lock);
+	if (node->opens)
+		error = fusenode_stat_fd(node->fd, st);
+	pthread_mutex_unlock(&lock);
+	return error;
 }
 
 int fusenode_open(fuse_ino_t ino, int flags)
@@ -236,6 +253,34 @@ int fusenode_open(fuse_ino_t ino, int flags)
 	if (error && fd >= 0)
 		close(fd);
 	return error ? -error : fd;
+}
+
+int fusenode_open_file(fuse_ino_t ino, int *fd)
+{
+	struct node *node = node_of(ino);
+	/* Should the name have become a FIFO's meanwhile, nobody is waited for. */
+	int opened = fusenode_open(ino, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+
+	if (opened < 0)
+		return -opened;
+	pthread_mutex_lock(&lock);
+	if (node->opens++)
+		close(opened);
+	else
+		node->fd = opened;
+	*fd = node->fd;
+	pthread_mutex_unlock(&lock);
+	return 0;
+}
+
+void fusenode_close_file(fuse_ino_t ino)
+{
+	struct node *node = node_of(ino);
+
+	pthread_mutex_lock(&lock);
+	if (!--node->opens)
+		close(node->fd);
+	pthread_mutex_unlock(&lock);
 }
 
 /* ------------------------------------------------------------------------- nodes */
@@ -345,32 +390,24 @@ static int take(struct node *parent, const char *name, const struct identity *id
 	return error;
 }
 
-int fusenode_lookup_at(fuse_ino_t parent, int directory, const char *name,
-		       struct fuse_entry_param *entry)
+int fusenode_lookup(fuse_ino_t parent, const char *name, struct fuse_entry_param *entry)
 {
 	struct identity id;
-	int error;
+	int error, directory;
 
 	*entry = (struct fuse_entry_param){
 		.attr_timeout = FUSELOW_ATTR_SECONDS,
 		.entry_timeout = FUSELOW_ENTRY_SECONDS,
 	};
-	/* The kernel sends no others; one that is longer than a step would lead out of the tree. */
+	/* The kernel sends no others; one that is more than a step would lead out of the tree. */
 	if (!*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, ".."))
 		return EINVAL;
-	error = look(directory, name, &entry->attr, &id);
-	return error ? error : take(node_of(parent), name, &id, &entry->ino);
-}
-
-int fusenode_lookup(fuse_ino_t parent, const char *name, struct fuse_entry_param *entry)
-{
-	int error, directory = fusenode_open(parent, O_PATH | O_DIRECTORY);
-
+	directory = fusenode_open(parent, O_PATH | O_DIRECTORY);
 	if (directory < 0)
 		return -directory;
-	error = fusenode_lookup_at(parent, directory, name, entry);
+	error = look(directory, name, &entry->attr, &id);
 	close(directory);
-	return error;
+	return error ? error : take(node_of(parent), name, &id, &entry->ino);
 }
 
 void fusenode_forget(fuse_ino_t ino, uint64_t lookups)
@@ -386,10 +423,7 @@ void fusenode_forget(fuse_ino_t ino, uint64_t lookups)
 int fusenode_start(int root)
 {
 	struct stat st;
-	int error;
 
 	root_fd = root;
-	error = look(root, "", &st, &root_node.id);
-	/* Its own number is shown only once its device is known. */
-	return error;
+	return look(root, "", &st, &root_node.id);
 }

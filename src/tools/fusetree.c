@@ -30,8 +30,6 @@ struct listing {
 /* A reply's entries. */
 struct page {
 	fuse_req_t request;
-	fuse_ino_t directory;
-	bool plus; /* with each entry's attributes */
 	char *bytes;
 	size_t used, size;
 };
@@ -98,29 +96,28 @@ static void tree_readlink(fuse_req_t request, fuse_ino_t ino)
 static void tree_open(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *file)
 {
 	struct stat st;
-	int fd;
+	int fd, error;
 
 	if ((file->flags & O_ACCMODE) != O_RDONLY) {
 		fuse_reply_err(request, EROFS);
 		return;
 	}
-	/* Should the name have become a FIFO's meanwhile, nobody is waited for. */
-	fd = fusenode_open(ino, O_RDONLY | O_NONBLOCK | O_NOCTTY);
-	if (fd < 0) {
-		fuse_reply_err(request, -fd);
+	error = fusenode_open_file(ino, &fd);
+	if (error) {
+		fuse_reply_err(request, error);
 		return;
 	}
 	/* The size of a file in /proc is 0, and that of one that grows is to be: read says. */
 	file->direct_io = !fstat(fd, &st) && !st.st_size;
 	file->fh = (uint64_t)fd;
 	if (fuse_reply_open(request, file))
-		close(fd);
+		fusenode_close_file(ino);
 }
 
 static void tree_release(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *file)
 {
-	(void)ino;
-	close((int)file->fh);
+	(void)file;
+	fusenode_close_file(ino);
 	fuse_reply_err(request, 0);
 }
 
@@ -211,25 +208,6 @@ static void tree_releasedir(fuse_req_t request, fuse_ino_t ino, struct fuse_file
 	fuse_reply_err(request, 0);
 }
 
-/* An entry with its attributes, or without, which an inode number of 0 tells the kernel. */
-static size_t add_plus(struct page *page, const struct listing *listing,
-		       const struct dirent *found, const struct stat *known)
-{
-	const char *name = found->d_name;
-	struct fuse_entry_param entry;
-	char *to = page->bytes + page->used;
-	size_t left = page->size - page->used;
-	size_t needed = fuse_add_direntry_plus(page->request, NULL, 0, name, NULL, 0);
-
-	/* What doesn't fit is not looked up, as nobody would ever forget it. */
-	if (needed > left)
-		return needed;
-	if (!strcmp(name, ".") || !strcmp(name, "..") ||
-	    fusenode_lookup_at(page->directory, dirfd(listing->stream), name, &entry))
-		entry = (struct fuse_entry_param){ .attr = *known };
-	return fuse_add_direntry_plus(page->request, to, left, name, &entry, found->d_off);
-}
-
 /* False where there is no room for it. */
 static bool add_entry(struct page *page, const struct listing *listing, const struct dirent *found)
 {
@@ -238,9 +216,8 @@ static bool add_entry(struct page *page, const struct listing *listing, const st
 		.st_mode = DTTOIF(found->d_type),
 	};
 	size_t left = page->size - page->used;
-	size_t needed = page->plus ? add_plus(page, listing, found, &known) :
-				     fuse_add_direntry(page->request, page->bytes + page->used,
-						       left, found->d_name, &known, found->d_off);
+	size_t needed = fuse_add_direntry(page->request, page->bytes + page->used, left,
+					  found->d_name, &known, found->d_off);
 
 	if (needed > left)
 		return false;
@@ -270,17 +247,17 @@ static int fill(struct page *page, struct listing *listing, off_t offset)
 	}
 }
 
-static void list(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset,
-		 struct listing *listing, bool plus)
+static void tree_readdir(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset,
+			 struct fuse_file_info *file)
 {
+	struct listing *listing = listing_of(file);
 	struct page page = {
 		.request = request,
-		.directory = ino,
-		.plus = plus,
 		.size = size < LISTING_MAX ? size : LISTING_MAX,
 	};
 	int error;
 
+	(void)ino;
 	page.bytes = malloc(page.size);
 	if (!page.bytes) {
 		fuse_reply_err(request, ENOMEM);
@@ -294,18 +271,6 @@ static void list(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset,
 	else
 		fuse_reply_buf(request, page.bytes, page.used);
 	free(page.bytes);
-}
-
-static void tree_readdir(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset,
-			 struct fuse_file_info *file)
-{
-	list(request, ino, size, offset, listing_of(file), false);
-}
-
-static void tree_readdirplus(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset,
-			     struct fuse_file_info *file)
-{
-	list(request, ino, size, offset, listing_of(file), true);
 }
 
 const struct fuse_lowlevel_ops fusetree_ops = {
@@ -322,5 +287,4 @@ const struct fuse_lowlevel_ops fusetree_ops = {
 	.opendir = tree_opendir,
 	.releasedir = tree_releasedir,
 	.readdir = tree_readdir,
-	.readdirplus = tree_readdirplus,
 };

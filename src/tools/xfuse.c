@@ -240,6 +240,20 @@ static bool is_here(enum xp_feature_id id, struct xp_feature *feature)
 	return !xp_feature(id, feature) && feature->support == XP_NATIVE;
 }
 
+/*
+ * The largest READ, bytes. Pages of a payload and one of the header are a slot of a pipe each, and
+ * a pipe's slots are a power of two: where it may not have more than 256, one page less is asked for.
+ */
+static size_t read_max(enum xp_via via)
+{
+	struct xp_feature pipes;
+
+	if (via == XP_VIA_COPY || (is_here(XP_FEATURE_PIPE_SIZE, &pipes) &&
+				   pipes.limit > (int64_t)FUSELOW_READ_MAX))
+		return FUSELOW_READ_MAX;
+	return FUSELOW_READ_MAX - (size_t)sysconf(_SC_PAGESIZE);
+}
+
 /* Which ways there are to choose from. Returns 0, or the exit status after a line. */
 static int find_ways(struct xfuse *x)
 {
@@ -254,6 +268,7 @@ static int find_ways(struct xfuse *x)
 							XP_VIA_SPLICE;
 	if (x->via == XP_VIA_AUTO || !spliced)
 		x->ways.ways[x->ways.count++] = XP_VIA_COPY;
+	x->mount.low.read_max = read_max(x->ways.ways[0]);
 	if (spliced || x->via == XP_VIA_COPY)
 		return CLI_OK;
 	decision.error = splice.error;
@@ -372,7 +387,7 @@ static int watch(struct xfuse *x)
 {
 	struct pollfd polled[] = {
 		{ .fd = x->serve.ended, .events = POLLIN },
-		{ .fd = x->mount.ready, .events = POLLIN },
+		{ .fd = x->mount.low.ready, .events = POLLIN },
 	};
 	int status = CLI_OK, stop = 0;
 
