@@ -131,10 +131,10 @@ static void file_open(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info 
 		return;
 	}
 	/*
-	 * Not by the kernel's cache: a stream, of which nothing may be read that nobody asked for;
-	 * a device, whose times don't tell that it was written to; what has no size yet.
+	 * Past the kernel's cache go a stream, of which nothing may be read that nobody asked for,
+	 * and a file without a size: it may have one yet, or be in /proc.
 	 */
-	info->direct_io = file.stream || !S_ISREG(st.st_mode) || !st.st_size;
+	info->direct_io = file.stream || (S_ISREG(st.st_mode) && !st.st_size);
 	info->nonseekable = file.stream;
 	info->fh = (uint64_t)file.fd;
 	if (fuse_reply_open(request, info) && file.stream)

@@ -16,11 +16,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-int fusekeeper_look(const char *mountpoint, struct fusekeeper_mount *mount)
+/* What is mounted there now, without a question to who serves it. 0, or -1 with errno. */
+static int look(const char *path, struct fusekeeper_mount *mount)
 {
 	struct statx x;
 
-	if (statx(AT_FDCWD, mountpoint,
+	if (statx(AT_FDCWD, path,
 		  AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, STATX_MNT_ID, &x))
 		return -1;
 	mount->device = makedev(x.stx_dev_major, x.stx_dev_minor);
@@ -48,13 +49,18 @@ static int ask_fusermount(const char *mountpoint)
 	return status ? EPERM : 0;
 }
 
-/* 0 or an errno. Somebody else may have unmounted it, and mounted something else there. */
-static int unmount(const char *mountpoint, const struct fusekeeper_mount *mount)
+/* Somebody else may have unmounted it, and mounted something else there. */
+static bool is_mounted(const char *path, const struct fusekeeper_mount *mount)
 {
 	struct fusekeeper_mount now;
 
-	if (fusekeeper_look(mountpoint, &now) || now.device != mount->device ||
-	    now.id != mount->id)
+	return !look(path, &now) && now.device == mount->device && now.id == mount->id;
+}
+
+/* 0 or an errno. */
+static int unmount(const char *mountpoint, const struct fusekeeper_mount *mount)
+{
+	if (!is_mounted(mountpoint, mount))
 		return 0;
 	if (!umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW))
 		return 0;
@@ -121,7 +127,7 @@ static _Noreturn void keep(const char *mountpoint)
 	_exit(0);
 }
 
-int fusekeeper_start(struct fusekeeper *keeper, const char *mountpoint)
+int fusekeeper_start(struct fusekeeper *keeper, const char *path)
 {
 	int ends[2];
 	pid_t child;
@@ -131,16 +137,19 @@ int fusekeeper_start(struct fusekeeper *keeper, const char *mountpoint)
 	child = fork();
 	if (!child) {
 		stand_apart(ends[1]);
-		keep(mountpoint);
+		keep(path);
 	}
 	close(ends[1]);
 	keeper->fd = ends[0];
+	keeper->path = path;
 	return child < 0 ? -1 : 0;
 }
 
-int fusekeeper_mounted(const struct fusekeeper *keeper, const struct fusekeeper_mount *mount)
+int fusekeeper_mounted(struct fusekeeper *keeper)
 {
-	return send(keeper->fd, mount, sizeof(*mount), MSG_NOSIGNAL) < 0 ? -1 : 0;
+	if (look(keeper->path, &keeper->mount))
+		return -1;
+	return write(keeper->fd, &keeper->mount, sizeof(keeper->mount)) < 0 ? -1 : 0;
 }
 
 int fusekeeper_unmount(struct fusekeeper *keeper)
@@ -148,11 +157,11 @@ int fusekeeper_unmount(struct fusekeeper *keeper)
 	int error = EPIPE;
 	ssize_t n;
 
-	if (shutdown(keeper->fd, SHUT_WR))
-		error = errno;
+	shutdown(keeper->fd, SHUT_WR);
 	do {
 		n = read(keeper->fd, &error, sizeof(error));
 	} while (n < 0 && errno == EINTR);
 	close(keeper->fd);
-	return error;
+	/* Should it have been killed, somebody else may have unmounted nevertheless. */
+	return error && is_mounted(keeper->path, &keeper->mount) ? error : 0;
 }

@@ -8,24 +8,23 @@
 
 #include <sys/types.h>
 
-struct fusekeeper {
-	int fd; /* to the process; readable once it has gone */
-};
-
 /* What a mount is known by. */
 struct fusekeeper_mount {
 	dev_t device;
 	unsigned long long id; /* 0 where the kernel tells none */
 };
 
-/* Starts it, for the absolute path @mountpoint. Returns 0, or -1 with errno. */
-int fusekeeper_start(struct fusekeeper *keeper, const char *mountpoint);
+struct fusekeeper {
+	int fd;           /* to the process */
+	const char *path; /* of the mount point, absolute */
+	struct fusekeeper_mount mount;
+};
 
-/* What is mounted at @mountpoint now, without a question to who serves it. 0, or -1 with errno. */
-int fusekeeper_look(const char *mountpoint, struct fusekeeper_mount *mount);
+/* Starts it, for the mount point at @path. Returns 0, or -1 with errno. */
+int fusekeeper_start(struct fusekeeper *keeper, const char *path);
 
-/* From now on @mount is to be unmounted at the end. Returns 0, or -1 with errno. */
-int fusekeeper_mounted(const struct fusekeeper *keeper, const struct fusekeeper_mount *mount);
+/* What is mounted there now is to be unmounted at the end. Returns 0, or -1 with errno. */
+int fusekeeper_mounted(struct fusekeeper *keeper);
 
 /*
  * Unmounts now, where that is still what is mounted there, and ends the process: even while files

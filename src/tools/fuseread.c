@@ -92,7 +92,7 @@ ssize_t fuseread_answer(struct fuseread *reader, uint64_t unique, int fd, const 
 
 	fuseway_begin(reader->ways, size, &trial);
 	n = send_one(reader, reader->messages[trial.way], unique, fd, offset, size);
-	fuseway_end(reader->ways, &trial, n == (ssize_t)size);
+	fuseway_end(reader->ways, &trial, n);
 	if (n < 0)
 		fuseread_refuse(reader, unique, (int)-n);
 	return n;

@@ -8,8 +8,8 @@
 #include <string.h>
 
 /* Replies by each way; the first are not counted: they find pipes, caches and pages cold. */
-#define COLD 4
-#define SAMPLES 24
+#define COLD 2
+#define SAMPLES 14
 
 #define UNDECIDED (-1)
 
@@ -31,13 +31,20 @@ static struct class {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+static unsigned class_of(size_t size)
+{
+	unsigned class = 0;
+
+	while (class < CLASSES - 1 && size > limits[class])
+		class++;
+	return class;
+}
+
 void fuseway_begin(struct fuseway *ways, size_t size, struct fuseway_trial *trial)
 {
 	int chosen = 0;
 
-	*trial = (struct fuseway_trial){ 0 };
-	while (trial->class < CLASSES - 1 && size > limits[trial->class])
-		trial->class++;
+	*trial = (struct fuseway_trial){ .class = class_of(size) };
 	if (ways->count > 1)
 		chosen = atomic_load_explicit(&classes[trial->class].chosen, memory_order_relaxed);
 	if (chosen != UNDECIDED) {
@@ -56,63 +63,71 @@ static int compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* The median: an interrupt that falls into a reply tells nothing about its way. */
-static double cost_of(struct class *class, unsigned way)
+/* The median, microseconds: an interrupt that falls into a reply tells nothing about its way. */
+static double cost_of(const struct class *class, unsigned way)
 {
-	uint32_t *samples = class->cost[way] + COLD;
+	uint32_t samples[SAMPLES];
+	unsigned count = class->taken[way] > COLD ? class->taken[way] - COLD : 0;
 
-	qsort(samples, SAMPLES, sizeof(*samples), compare);
-	return (samples[SAMPLES / 2 - 1] + samples[SAMPLES / 2]) / 2000.0;
+	memcpy(samples, class->cost[way] + COLD, count * sizeof(*samples));
+	qsort(samples, count, sizeof(*samples), compare);
+	return count ? (samples[(count - 1) / 2] + samples[count / 2]) / 2000.0 : 0;
 }
 
-/* "replies of up to 4096 bytes: copy, 2.1 µs of CPU against 3.0 µs by splice and 2.8 by ..." */
-static void tell(const struct fuseway *ways, size_t limit, const double *costs, unsigned best)
+/* "replies of up to 4096 bytes: copy, 2.1 µs of CPU against 3.0 µs by splice" */
+static void tell(const struct fuseway *ways, size_t index, unsigned best, const char *note)
 {
 	char line[256];
-	int used = snprintf(line, sizeof(line), "replies of up to %zu bytes: %s, %.1f µs of CPU",
-			    limit, xp_via_name(ways->ways[best]), costs[best]);
+	int used = snprintf(line, sizeof(line), "replies of up to %zu bytes: %s%s, %.1f µs of CPU",
+			    limits[index], note, xp_via_name(ways->ways[best]),
+			    cost_of(&classes[index], best));
 	const char *joint = "against";
 
 	for (unsigned i = 0; i < ways->count; i++) {
 		if (i == best)
 			continue;
 		used += snprintf(line + used, sizeof(line) - (size_t)used, " %s %.1f µs by %s",
-				 joint, costs[i], xp_via_name(ways->ways[i]));
+				 joint, cost_of(&classes[index], i), xp_via_name(ways->ways[i]));
 		joint = "and";
 	}
-	ways->settled(line);
+	ways->tell(line);
 }
 
-static void settle(struct fuseway *ways, size_t index)
+static unsigned best_of(const struct fuseway *ways, const struct class *class)
 {
-	struct class *class = &classes[index];
-	double costs[FUSEWAY_MAX];
 	unsigned best = 0;
 
-	for (unsigned i = 0; i < ways->count; i++) {
-		costs[i] = cost_of(class, i);
-		if (costs[i] < costs[best])
+	for (unsigned i = 1; i < ways->count; i++)
+		if (cost_of(class, i) < cost_of(class, best))
 			best = i;
-	}
-	atomic_store(&class->chosen, (int)best);
-	tell(ways, limits[index], costs, best);
+	return best;
 }
 
-static bool complete(const struct fuseway *ways, const struct class *class)
+/* Have as many replies been measured by each way? */
+static bool measured(const struct fuseway *ways, const struct class *class, unsigned samples)
 {
 	for (unsigned i = 0; i < ways->count; i++)
-		if (class->taken[i] < COLD + SAMPLES)
+		if (class->taken[i] < COLD + samples)
 			return false;
 	return true;
 }
 
-void fuseway_end(struct fuseway *ways, const struct fuseway_trial *trial, bool typical)
+void fuseway_finish(const struct fuseway *ways)
+{
+	pthread_mutex_lock(&lock);
+	for (size_t i = 0; i < CLASSES; i++)
+		if (measured(ways, &classes[i], 1) && !measured(ways, &classes[i], SAMPLES))
+			tell(ways, i, best_of(ways, &classes[i]), "not settled; ");
+	pthread_mutex_unlock(&lock);
+}
+
+void fuseway_end(struct fuseway *ways, const struct fuseway_trial *trial, ssize_t size)
 {
 	struct class *class = &classes[trial->class];
 	struct timespec now;
 	int64_t spent;
 
-	if (!trial->timed || !typical)
+	if (!trial->timed || size <= 0 || class_of((size_t)size) != trial->class)
 		return;
 	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
 	spent = (now.tv_sec - trial->before.tv_sec) * (int64_t)1000000000 +
@@ -121,8 +136,10 @@ void fuseway_end(struct fuseway *ways, const struct fuseway_trial *trial, bool t
 	if (class->chosen == UNDECIDED && class->taken[trial->way] < COLD + SAMPLES) {
 		class->cost[trial->way][class->taken[trial->way]++] =
 			spent < UINT32_MAX ? (uint32_t)spent : UINT32_MAX;
-		if (complete(ways, class))
-			settle(ways, trial->class);
+		if (measured(ways, class, SAMPLES)) {
+			class->chosen = (int)best_of(ways, class);
+			tell(ways, trial->class, (unsigned)class->chosen, "");
+		}
 	}
 	pthread_mutex_unlock(&lock);
 }

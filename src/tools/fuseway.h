@@ -16,8 +16,8 @@
 struct fuseway {
 	unsigned count;
 	enum xp_via ways[FUSEWAY_MAX];
-	/* Told once a decision is made. */
-	void (*settled)(const char *line);
+	/* Told what was measured. */
+	void (*tell)(const char *line);
 };
 
 /* One reply's way, and what is measured of it. */
@@ -31,7 +31,10 @@ struct fuseway_trial {
 /* The way for a reply of @size bytes. Any thread may call it. */
 void fuseway_begin(struct fuseway *ways, size_t size, struct fuseway_trial *trial);
 
-/* After a reply; one that is not @typical (short, or failed) tells nothing. */
-void fuseway_end(struct fuseway *ways, const struct fuseway_trial *trial, bool typical);
+/* After a reply of @size bytes; one that failed, or is of another class after all, tells nothing. */
+void fuseway_end(struct fuseway *ways, const struct fuseway_trial *trial, ssize_t size);
+
+/* At the end: tells what had been measured where nothing was settled yet. */
+void fuseway_finish(const struct fuseway *ways);
 
 #endif

@@ -204,7 +204,7 @@ static int take_source(struct xfuse *x)
 
 /* -------------------------------------------------------------------------- ways */
 
-static void on_settled(const char *line)
+static void on_measured(const char *line)
 {
 	pthread_mutex_lock(&meter_lock);
 	if (meter.common->explain) {
@@ -219,9 +219,12 @@ static void on_decision(const struct xp_decision *decision, void *arg)
 {
 	static struct xp_decision told[16];
 	static unsigned count;
+	const struct xfuse *x = arg;
 	unsigned i;
 
-	(void)arg;
+	/* What all are opened with is no decision where there is a choice yet. */
+	if (decision->from == XP_VIA_AUTO && x->ways.count > 1)
+		return;
 	pthread_mutex_lock(&meter_lock);
 	for (i = 0; i < count; i++)
 		if (told[i].via == decision->via && told[i].from == decision->from &&
@@ -261,7 +264,7 @@ static int find_ways(struct xfuse *x)
 	struct xp_decision decision = { .via = XP_VIA_COPY, .from = XP_VIA_SPLICE };
 	bool spliced = x->via != XP_VIA_COPY && is_here(XP_FEATURE_FUSE_SPLICE, &splice);
 
-	x->ways.settled = on_settled;
+	x->ways.tell = on_measured;
 	if (spliced)
 		x->ways.ways[x->ways.count++] = is_here(XP_FEATURE_VMSPLICE_SHARES, &shares) ?
 							XP_VIA_VMSPLICE :
@@ -273,7 +276,7 @@ static int find_ways(struct xfuse *x)
 		return CLI_OK;
 	decision.error = splice.error;
 	decision.why = splice.why ? splice.why : "it could not be tried";
-	on_decision(&decision, NULL);
+	on_decision(&decision, x);
 	if (!x->common.no_fallback)
 		return CLI_OK;
 	cli_complain("writing", "/dev/fuse", meter.fallback);
@@ -341,18 +344,33 @@ static void more_json(void *arg)
 		cpu_seconds());
 }
 
+/* ": 14 replies of 3000003 bytes by splice, 2 of 8192 by copy" */
+static void detail(char *text, size_t room, const struct fuseread_tally *sum)
+{
+	size_t used = 0;
+
+	for (unsigned i = 0; i < sizeof(ways) / sizeof(ways[0]) && used < room; i++)
+		if (sum->replies[ways[i]])
+			used += (size_t)snprintf(text + used, room - used,
+						 "%s %llu replies of %llu bytes by %s",
+						 used ? "," : ":",
+						 (unsigned long long)sum->replies[ways[i]],
+						 (unsigned long long)sum->bytes[ways[i]],
+						 xp_via_name(ways[i]));
+	if (sum->errors && used < room)
+		snprintf(text + used, room - used, "%s %llu errors", used ? "," : ":",
+			 (unsigned long long)sum->errors);
+}
+
 static void show_stats(const struct xfuse *x)
 {
 	struct fuseread_tally sum = total(x);
 	struct xp_report report = report_of(x, &sum);
 
+	fuseway_finish(&x->ways);
 	pthread_mutex_lock(&meter_lock);
+	detail(meter.detail, sizeof(meter.detail), &sum);
 	meter_stats(&meter, &report, more_json, &sum);
-	for (unsigned i = 0; x->common.stats == CLI_STATS_TEXT && i < 3; i++)
-		if (sum.replies[ways[i]])
-			cli_say("%s: %llu replies, %llu bytes", xp_via_name(ways[i]),
-				(unsigned long long)sum.replies[ways[i]],
-				(unsigned long long)sum.bytes[ways[i]]);
 	pthread_mutex_unlock(&meter_lock);
 }
 
@@ -411,15 +429,13 @@ static int watch(struct xfuse *x)
 /* After mounting: serves until the end, whose unmounting is up to the caller. */
 static int serve(struct xfuse *x)
 {
-	struct fusekeeper_mount mounted;
 	int error, status;
 
-	if (fusekeeper_look(x->mount.path, &mounted) ||
-	    fusekeeper_mounted(&x->keeper, &mounted)) {
+	if (fusekeeper_mounted(&x->keeper)) {
 		cli_error("mounting", x->mountpoint, errno);
 		return CLI_FAILED;
 	}
-	fusenode_mounted(mounted.device);
+	fusenode_mounted(x->keeper.mount.device);
 	status = sandbox_enter_serving(&x->common);
 	if (status)
 		return status;
@@ -453,7 +469,7 @@ static int prepare(struct xfuse *x)
 			return CLI_FAILED;
 		}
 	}
-	if (fuseserve_prepare(&x->serve, &x->ways, flags, on_decision, NULL)) {
+	if (fuseserve_prepare(&x->serve, &x->ways, flags, on_decision, x)) {
 		cli_say("%s", strerror(errno));
 		return errno == EOPNOTSUPP ? CLI_UNSUPPORTED : CLI_FAILED;
 	}
@@ -468,7 +484,7 @@ static int run(struct xfuse *x)
 		status = fusemount_mount(&x->mount, x->serve.session);
 	if (status)
 		return status;
-	meter_start(&meter, &x->common, 0);
+	clock_gettime(CLOCK_MONOTONIC, &meter.start);
 	status = serve(x);
 	error = fusekeeper_unmount(&x->keeper);
 	fuseserve_stop(&x->serve);
