@@ -94,15 +94,15 @@ static void file_getattr(fuse_req_t request, fuse_ino_t ino, struct fuse_file_in
 	if (error)
 		fuse_reply_err(request, error);
 	else
-		fuse_reply_attr(request, &st, FUSELOW_ATTR_SECONDS);
+		fuse_reply_attr(request, &st, fuselow_timeouts.attr);
 }
 
 static void file_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
 	struct fuse_entry_param entry = {
 		.ino = file.node,
-		.attr_timeout = FUSELOW_ATTR_SECONDS,
-		.entry_timeout = FUSELOW_ENTRY_SECONDS,
+		.attr_timeout = fuselow_timeouts.attr,
+		.entry_timeout = fuselow_timeouts.entry,
 	};
 	int error = ENOENT;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "fuselow.h"
 
+#include <pthread.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,11 @@
 
 #include "cli.h"
 
-static atomic_bool aloud;
+struct fuselow_timeouts fuselow_timeouts;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static bool aloud;
+static bool ended; /* the line in words is whole */
 static char words[512];
 
 void fuselow_negotiate(void *data, struct fuse_conn_info *conn)
@@ -26,30 +30,41 @@ void fuselow_negotiate(void *data, struct fuse_conn_info *conn)
 				       FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS);
 	/* Nothing is ever written, but libfuse derives the pages of any request from this. */
 	conn->max_write = (unsigned)low->read_max;
+	conn->max_read = low->option;
 	if (write(low->ready, &one, sizeof(one)) < 0)
 		abort(); /* an eventfd takes 2^64 - 2 of them */
 }
 
-/* "fuse: it failed\n" becomes "it failed". */
+/* Lines come in pieces; "fuse: it failed\n" becomes "it failed". */
 static void on_words(enum fuse_log_level level, const char *format, va_list args)
 {
-	char text[sizeof(words)];
-	const char *from = text;
+	size_t length = ended ? 0 : strlen(words);
+	const char *from;
 
-	vsnprintf(text, sizeof(text), format, args);
-	text[strcspn(text, "\n")] = '\0';
-	if (!strncmp(from, "fuse: ", 6))
-		from += 6;
-	if (atomic_load(&aloud))
+	(void)level;
+	vsnprintf(words + length, sizeof(words) - length, format, args);
+	length = strcspn(words, "\n");
+	ended = words[length] || length == sizeof(words) - 1;
+	words[length] = '\0';
+	from = strncmp(words, "fuse: ", 6) ? words : words + 6;
+	if (ended && aloud)
 		cli_say("%s", from);
-	else if (level <= FUSE_LOG_ERR)
-		memcpy(words, from, strlen(from) + 1);
+	memmove(words, from, strlen(from) + 1);
+}
+
+static void on_locked_words(enum fuse_log_level level, const char *format, va_list args)
+{
+	pthread_mutex_lock(&lock);
+	on_words(level, format, args);
+	pthread_mutex_unlock(&lock);
 }
 
 void fuselow_listen(bool loud)
 {
-	atomic_store(&aloud, loud);
-	fuse_set_log_func(on_words);
+	pthread_mutex_lock(&lock);
+	aloud = loud;
+	pthread_mutex_unlock(&lock);
+	fuse_set_log_func(on_locked_words);
 }
 
 const char *fuselow_words(void)

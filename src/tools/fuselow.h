@@ -10,11 +10,13 @@
 #include <fuse3/fuse_lowlevel.h>
 
 /*
- * For how long the kernel may take a name or attributes for right without asking, seconds: never.
- * Attributes tell it whether what it has cached of a file is still what the file holds.
+ * For how long the kernel may take a name or attributes for right without asking, seconds. 0 unless
+ * the user wants it otherwise: attributes tell the kernel whether what it has cached of a file is
+ * still what the file holds.
  */
-#define FUSELOW_ENTRY_SECONDS 0.0
-#define FUSELOW_ATTR_SECONDS 0.0
+extern struct fuselow_timeouts {
+	double entry, attr;
+} fuselow_timeouts;
 
 /* The largest READ there may be, bytes. */
 #define FUSELOW_READ_MAX ((size_t)1024 * 1024)
@@ -23,6 +25,7 @@
 struct fuselow {
 	int ready;       /* an eventfd, which tells from then on that the mount works */
 	size_t read_max; /* the largest READ that is asked for, bytes */
+	unsigned option; /* -o max_read, which the answer to INIT has to repeat; or 0 */
 };
 
 /* What the answer to INIT says; for fuse_lowlevel_ops.init. */

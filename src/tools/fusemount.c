@@ -17,14 +17,54 @@
 #define DEVICE "/dev/fuse"
 #define HELPER "fusermount3"
 
-enum { KEY_WRITABLE, KEY_NONEMPTY, KEY_FSNAME, KEY_SUBTYPE };
+enum {
+	KEY_WRITABLE,
+	KEY_NONEMPTY,
+	KEY_FSNAME,
+	KEY_SUBTYPE,
+	KEY_ENTRY,
+	KEY_ATTR,
+	KEY_MAX_READ,
+};
 
 /* What is ours among the words of -o, or said by us where the user doesn't. */
 static const struct fuse_opt words[] = {
-	FUSE_OPT_KEY("rw", KEY_WRITABLE),      FUSE_OPT_KEY("nonempty", KEY_NONEMPTY),
-	FUSE_OPT_KEY("fsname=", KEY_FSNAME),   FUSE_OPT_KEY("subtype=", KEY_SUBTYPE),
+	FUSE_OPT_KEY("rw", KEY_WRITABLE),
+	FUSE_OPT_KEY("nonempty", KEY_NONEMPTY),
+	FUSE_OPT_KEY("fsname=", KEY_FSNAME),
+	FUSE_OPT_KEY("subtype=", KEY_SUBTYPE),
+	FUSE_OPT_KEY("entry_timeout=", KEY_ENTRY),
+	FUSE_OPT_KEY("attr_timeout=", KEY_ATTR),
+	FUSE_OPT_KEY("max_read=", KEY_MAX_READ),
 	FUSE_OPT_END,
 };
+
+/* "attr_timeout=1.5". Returns 0, or -1 after a line. */
+static int read_seconds(const char *word, double *seconds)
+{
+	const char *number = strchr(word, '=') + 1;
+	char *end;
+
+	*seconds = strtod(number, &end);
+	if (*number >= '0' && *number <= '9' && !*end && *seconds <= 1e9)
+		return 0;
+	cli_say("-o %s: no number of seconds", word);
+	return -1;
+}
+
+/* 1, or -1 after a line. */
+static int read_max_read(struct fusemount *mount, const char *word)
+{
+	const char *number = strchr(word, '=') + 1;
+	uint64_t size;
+
+	if (cli_size(number, &size) || number[strspn(number, "0123456789")] || size > UINT32_MAX) {
+		cli_say("-o %s: no number of bytes", word);
+		return -1;
+	}
+	mount->low.option = (unsigned)size;
+	return 1;
+}
 
 /* 1 keeps a word for libfuse, 0 drops it, -1 is an error. */
 static int on_word(void *data, const char *word, int key, struct fuse_args *out)
@@ -45,6 +85,12 @@ static int on_word(void *data, const char *word, int key, struct fuse_args *out)
 	case KEY_SUBTYPE:
 		mount->subtype = true;
 		return 1;
+	case KEY_ENTRY:
+		return read_seconds(word, &fuselow_timeouts.entry);
+	case KEY_ATTR:
+		return read_seconds(word, &fuselow_timeouts.attr);
+	case KEY_MAX_READ:
+		return read_max_read(mount, word);
 	default:
 		return 1;
 	}

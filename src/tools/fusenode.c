@@ -122,9 +122,10 @@ static int look(int fd, const char *name, struct stat *st, struct identity *id)
 
 int fusenode_stat_fd(int fd, struct stat *st)
 {
-	struct identity id;
-
-	return look(fd, "", st, &id);
+	if (fstat(fd, st))
+		return errno;
+	st->st_ino = fusenode_shown(st->st_dev, st->st_ino);
+	return 0;
 }
 
 static bool same(const struct identity *a, const struct identity *b)
@@ -396,8 +397,8 @@ int fusenode_lookup(fuse_ino_t parent, const char *name, struct fuse_entry_param
 	int error, directory;
 
 	*entry = (struct fuse_entry_param){
-		.attr_timeout = FUSELOW_ATTR_SECONDS,
-		.entry_timeout = FUSELOW_ENTRY_SECONDS,
+		.attr_timeout = fuselow_timeouts.attr,
+		.entry_timeout = fuselow_timeouts.entry,
 	};
 	/* The kernel sends no others; one that is more than a step would lead out of the tree. */
 	if (!*name || strchr(name, '/') || !strcmp(name, ".") || !strcmp(name, ".."))

@@ -66,7 +66,7 @@ static void tree_getattr(fuse_req_t request, fuse_ino_t ino, struct fuse_file_in
 	if (error)
 		fuse_reply_err(request, error);
 	else
-		fuse_reply_attr(request, &st, FUSELOW_ATTR_SECONDS);
+		fuse_reply_attr(request, &st, fuselow_timeouts.attr);
 }
 
 static void tree_readlink(fuse_req_t request, fuse_ino_t ino)
