@@ -321,13 +321,25 @@ ssize_t xp_message_send(struct xp_message *m, int device)
 	return ret(n);
 }
 
+/* What a feature is here; where no pipe can be made to find out, it is none. 0 or -errno. */
+static int look_up(enum xp_feature_id id, struct xp_feature *answer)
+{
+	if (!xp_feature(id, answer))
+		return 0;
+	*answer = (struct xp_feature){ .support = XP_ABSENT,
+				       .error = errno,
+				       .why = reasons[MESSAGE_NO_PIPE] };
+	return sys_refused(-errno) ? 0 : -errno;
+}
+
 /* vmsplice(2) serves only where the pipe is proved to share the page of the header. */
 static int choose_vmsplice(struct xp_message *m)
 {
 	struct xp_feature shares;
+	int error = look_up(XP_FEATURE_VMSPLICE_SHARES, &shares);
 
-	if (xp_feature(XP_FEATURE_VMSPLICE_SHARES, &shares))
-		return -errno;
+	if (error)
+		return error;
 	if (shares.support == XP_NATIVE)
 		return take_way(m, XP_VIA_VMSPLICE, XP_VIA_AUTO, 0, "it was asked for");
 	return take_way(m, XP_VIA_SPLICE, XP_VIA_VMSPLICE, shares.error, shares.why);
@@ -340,11 +352,13 @@ static int choose_vmsplice(struct xp_message *m)
 static int choose(struct xp_message *m, enum xp_via asked)
 {
 	struct xp_feature splice;
+	int error;
 
 	if (asked == XP_VIA_COPY)
 		return take_way(m, XP_VIA_COPY, XP_VIA_AUTO, 0, "it was asked for");
-	if (xp_feature(XP_FEATURE_SPLICE, &splice))
-		return -errno;
+	error = look_up(XP_FEATURE_SPLICE, &splice);
+	if (error)
+		return error;
 	if (splice.support != XP_NATIVE)
 		return take_way(m, XP_VIA_COPY, asked == XP_VIA_AUTO ? XP_VIA_SPLICE : asked,
 				splice.error, splice.why);

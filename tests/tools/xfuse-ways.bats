@@ -9,9 +9,8 @@ SIZES=(0 1 4080 4095 4096 4097 65520 65536 131056 131072 131073 1048560 1048576 
 make_source() {
 	local size
 	mkdir source
-	for size in "${SIZES[@]}"; do
-		cat "$DATA" "$SMALL" | head -c "$size" >"source/$size"
-	done
+	cat "$DATA" "$SMALL" >all
+	for size in "${SIZES[@]}"; do head -c "$size" all >"source/$size"; done
 	random 3000001 >source/random
 }
 
@@ -29,7 +28,7 @@ arrives() {
 	holds '.errors == 0 and .bytes == ([.replies[].bytes] | add)' stats
 }
 
-@test "with nothing refused, each way is the one that was asked for" {
+@test "each way is the one that was asked for" {
 	requires fuse jq reader
 	make_source
 	arrives --via=splice

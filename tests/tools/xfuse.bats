@@ -10,9 +10,10 @@ SIZE=$((5 * 1024 ** 3 + 4321)) # its bytes, with data here and there
 setup_file() {
 	offers fuse || return 0
 	mkdir "$BATS_FILE_TMPDIR/tree"
-	find /usr/include /usr/share /usr/lib -xdev -type f -readable -size -128k -print0 |
-		head -z -n 10000 | tar -P --null -T - -c |
-		tar -x --no-same-owner -C "$BATS_FILE_TMPDIR/tree"
+	find /usr/include /usr/share /usr/lib -xdev -type f -readable -size -128k -print0 \
+		>"$BATS_FILE_TMPDIR/list"
+	head -z -n 10000 "$BATS_FILE_TMPDIR/list" | sed -z 's|^/||' |
+		tar -C / --null -T - -c | tar -x --no-same-owner -C "$BATS_FILE_TMPDIR/tree"
 	make_odd "$BATS_FILE_TMPDIR/tree/odd"
 	truncate -s $((5 * 1024 ** 3 + 4321)) "$BATS_FILE_TMPDIR/sparse"
 	local at
@@ -177,7 +178,7 @@ make_odd() {
 	done
 }
 
-@test "a read of 1 MiB is one request, and one answer" {
+@test "large reads are large requests: two a MiB at most" {
 	requires fuse jq
 	local via
 	random 8388608 >original
@@ -185,7 +186,7 @@ make_odd() {
 		serve --via=$via original
 		dd if=mnt/original bs=1M iflag=direct status=none | cmp - original
 		release
-		holds '.bytes == 8388608 and .calls <= 9 and ([.replies[].count] | add) <= 9' stats
+		holds '.bytes == 8388608 and .calls <= 17 and ([.replies[].count] | add) <= 17' stats
 	done
 }
 
@@ -325,7 +326,7 @@ serve_into() {
 	cp "$SMALL" source/ours
 	chown 65534:65534 source/theirs
 	chmod 600 source/theirs source/ours
-	chmod 711 . "$BATS_FILE_TMPDIR/.." source
+	chmod 711 "$BATS_RUN_TMPDIR" "$BATS_TEST_TMPDIR/.." . source
 	serve -o allow_other source
 	cmp "$SMALL" mnt/theirs
 	cmp "$SMALL" mnt/ours

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 
@@ -790,6 +791,69 @@ static void body_vmsplice_denied_later(void)
 	   "vmsplice denied later: it is spliced");
 }
 
+static void body_without_pipes(void)
+{
+	still_works(XP_VIA_AUTO, XP_VIA_COPY, EPERM, "no pipes");
+	still_works(XP_VIA_VMSPLICE, XP_VIA_COPY, EPERM, "no pipes");
+}
+
+/* splice(2) of a file says that this is the end, from the beginning. */
+static void body_lies(void)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+
+	must(filter && !seccomp_rule_add(filter, SCMP_ACT_ERRNO(0), SCMP_SYS(splice), 1,
+					 SCMP_A1(SCMP_CMP_NE, 0)));
+	must(!seccomp_load(filter));
+	seccomp_release(filter);
+	for (size_t i = 0; i < WAYS; i++) {
+		struct xp_message *m = must_open(ways[i]);
+		struct header *header = begin(m);
+
+		ok(add_file(m, 5, 70000) && add_file(m, (loff_t)file_size - 5, 70000) &&
+			   arrives(m, header) && xp_message_via(m) != XP_VIA_AUTO,
+		   "%s: the end is what read says, whatever splice said", xp_via_name(ways[i]));
+		xp_message_close(m);
+	}
+}
+
+/* A file that can only be read where it is aligned, and its end is not. */
+static void body_aligned(void)
+{
+	test_far_away(XP_VIA_SPLICE);
+	for (size_t i = 0; i < 2; i++) {
+		struct xp_message *m = must_open(ways[i]);
+		struct header *header = begin(m);
+
+		ok(add_file(m, (loff_t)file_size - 5000, 70000) && arrives(m, header) &&
+			   xp_message_via(m) == ways[i],
+		   "%s: where read refuses, the end is what splice says", xp_via_name(ways[i]));
+		xp_message_close(m);
+	}
+}
+
+/* Pipes were thrown away after a failure, and there is no descriptor for new ones. */
+static void body_no_descriptor(void)
+{
+	const struct rlimit none = { 0, 0 };
+
+	for (size_t i = 0; i < 2; i++) {
+		struct header *header = begin(early[i]);
+
+		must(add_file(early[i], 1, 70000) && finish(early[i], header, -1) < 0);
+	}
+	must(!setrlimit(RLIMIT_NOFILE, &none));
+	for (size_t i = 0; i < 2; i++) {
+		struct header *header = begin(early[i]);
+
+		ok(add_file(early[i], 1, 70000) && arrives(early[i], header) &&
+			   xp_message_via(early[i]) == XP_VIA_COPY,
+		   "%s: no descriptor is left: it is copied", xp_via_name(ways[i]));
+	}
+	errno = 0;
+	ok(!open_message(XP_VIA_SPLICE, 0, 0) && errno == EMFILE, "and no handle: EMFILE");
+}
+
 /* Before pipes knew RWF_NOWAIT. */
 static void body_old_pipes(void)
 {
@@ -797,27 +861,39 @@ static void body_old_pipes(void)
 	test_crumbs(XP_VIA_VMSPLICE);
 }
 
-static void test_denied(void)
+/* What was found out about calls is remembered, so a child of its own finds out for itself. */
+static void test_absent(void)
 {
 	static const denial no_splice[] = { { SCMP_SYS(splice), ENOSYS }, { -1, 0 } };
-	static const denial denied[] = { { SCMP_SYS(splice), EPERM }, { -1, 0 } };
+	static const denial no_vmsplice[] = { { SCMP_SYS(vmsplice), EPERM }, { -1, 0 } };
+	static const denial no_pipes[] = { { SCMP_SYS(pipe2), EPERM }, { -1, 0 } };
+
+	tap_denied(no_splice, body_without_splice);
+	tap_denied(no_vmsplice, body_without_vmsplice);
+	tap_denied(no_pipes, body_without_pipes);
+}
+
+static void test_denied(void)
+{
+	static const denial no_splice[] = { { SCMP_SYS(splice), EPERM }, { -1, 0 } };
 	static const denial no_vmsplice[] = { { SCMP_SYS(vmsplice), EPERM }, { -1, 0 } };
 	static const denial no_sizes[] = { { SCMP_SYS(fcntl), EPERM }, { -1, 0 } };
+	static const denial aligned[] = { { SCMP_SYS(pread64), EINVAL }, { -1, 0 } };
 	static const denial old[] = { { SCMP_SYS(pwritev2), ENOSYS }, { -1, 0 } };
 
 	for (size_t i = 0; i < WAYS; i++)
 		early[i] = must_open(ways[i]);
-	tap_denied(denied, body_denied_later);
+	tap_denied(no_splice, body_denied_later);
 	tap_denied(no_vmsplice, body_vmsplice_denied_later);
+	tap_denied(nothing, body_no_descriptor);
 	for (size_t i = 0; i < WAYS; i++)
 		xp_message_close(early[i]);
 	tap_denied(no_sizes, body_without_sizes);
+	tap_denied(aligned, body_aligned);
 	tap_denied(old, body_old_pipes);
+	tap_denied(nothing, body_lies);
 	tap_denied(nothing, body_limited);
 	tap_denied(nothing, body_fixed);
-	(void)no_splice;
-	(void)body_without_splice;
-	(void)body_without_vmsplice;
 }
 
 /* ----------------------------------------------------------------- handles */
@@ -889,15 +965,10 @@ static void test_threads(void)
 
 int main(void)
 {
-	static const denial no_splice[] = { { SCMP_SYS(splice), ENOSYS }, { -1, 0 } };
-	static const denial no_vmsplice[] = { { SCMP_SYS(vmsplice), EPERM }, { -1, 0 } };
-
 	signal(SIGPIPE, SIG_IGN);
 	make_file();
 	reset_device(0);
-	/* First of all: what is found out about calls is remembered. */
-	tap_denied(no_splice, body_without_splice);
-	tap_denied(no_vmsplice, body_without_vmsplice);
+	test_absent();
 	test_options();
 	for (size_t i = 0; i < WAYS; i++) {
 		test_way(ways[i], i % 2 ? XP_MOVE : 0);
