@@ -116,7 +116,7 @@ static void file_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
 
 static void file_open(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *info)
 {
-	struct stat st;
+	struct stat st = { 0 };
 	int error = 0;
 
 	(void)ino;

@@ -21,8 +21,8 @@ static int look(const char *path, struct fusekeeper_mount *mount)
 {
 	struct statx x;
 
-	if (statx(AT_FDCWD, path,
-		  AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC, STATX_MNT_ID, &x))
+	if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
+		  STATX_MNT_ID, &x))
 		return -1;
 	mount->device = makedev(x.stx_dev_major, x.stx_dev_minor);
 	mount->id = x.stx_mask & STATX_MNT_ID ? x.stx_mnt_id : 0;

@@ -29,14 +29,10 @@ enum {
 
 /* What is ours among the words of -o, or said by us where the user doesn't. */
 static const struct fuse_opt words[] = {
-	FUSE_OPT_KEY("rw", KEY_WRITABLE),
-	FUSE_OPT_KEY("nonempty", KEY_NONEMPTY),
-	FUSE_OPT_KEY("fsname=", KEY_FSNAME),
-	FUSE_OPT_KEY("subtype=", KEY_SUBTYPE),
-	FUSE_OPT_KEY("entry_timeout=", KEY_ENTRY),
-	FUSE_OPT_KEY("attr_timeout=", KEY_ATTR),
-	FUSE_OPT_KEY("max_read=", KEY_MAX_READ),
-	FUSE_OPT_END,
+	FUSE_OPT_KEY("rw", KEY_WRITABLE),          FUSE_OPT_KEY("nonempty", KEY_NONEMPTY),
+	FUSE_OPT_KEY("fsname=", KEY_FSNAME),       FUSE_OPT_KEY("subtype=", KEY_SUBTYPE),
+	FUSE_OPT_KEY("entry_timeout=", KEY_ENTRY), FUSE_OPT_KEY("attr_timeout=", KEY_ATTR),
+	FUSE_OPT_KEY("max_read=", KEY_MAX_READ),   FUSE_OPT_END,
 };
 
 /* "attr_timeout=1.5". Returns 0, or -1 after a line. */
@@ -121,7 +117,6 @@ static int failed(const struct fusemount *mount, int error)
 /* 0 or an errno. */
 static int check_empty(const char *path, const struct stat *st)
 {
-	struct dirent *entry;
 	DIR *stream;
 	int entries = 0;
 
@@ -130,7 +125,7 @@ static int check_empty(const char *path, const struct stat *st)
 	stream = opendir(path);
 	if (!stream)
 		return errno;
-	while (entries <= 2 && (entry = readdir(stream)))
+	while (entries <= 2 && readdir(stream))
 		entries++;
 	closedir(stream);
 	return entries > 2 ? ENOTEMPTY : 0;

@@ -9,13 +9,13 @@
 #include "fuselow.h"
 
 struct fusemount {
-	const char *given;    /* as messages show it */
-	char *path;           /* absolute, without symbolic links */
-	bool is_file;         /* a regular file, to be mounted over */
-	bool nonempty;        /* -o nonempty: whatever is below it */
+	const char *given;     /* as messages show it */
+	char *path;            /* absolute, without symbolic links */
+	bool is_file;          /* a regular file, to be mounted over */
+	bool nonempty;         /* -o nonempty: whatever is below it */
 	struct fuse_args args; /* for libfuse */
-	bool fsname, subtype; /* were among the options */
-	struct fuselow low;   /* the caller sets read_max */
+	bool fsname, subtype;  /* were among the options */
+	struct fuselow low;    /* the caller sets read_max */
 };
 
 /* Adds the words of one -o. Returns 0, or -1 after a usage error's line. */

@@ -206,7 +206,7 @@ static int enter(const struct node *node, struct place *place)
 /* What has the node's name now, if that is still its file. 0 or errno. */
 static int stat_named(struct node *node, struct stat *st)
 {
-	struct identity id;
+	struct identity id = { 0 };
 	struct place place;
 	int error = enter(node, &place);
 
@@ -235,7 +235,7 @@ int fusenode_stat(fuse_ino_t ino, struct stat *st)
 int fusenode_open(fuse_ino_t ino, int flags)
 {
 	struct node *node = node_of(ino);
-	struct identity id;
+	struct identity id = { 0 };
 	struct place place;
 	struct stat st;
 	int error = enter(node, &place);
@@ -368,8 +368,7 @@ static struct node *new_node(struct node *parent, const char *name, const struct
 }
 
 /* The node of a file that was found, made if need be, with one lookup more. 0 or errno. */
-static int take(struct node *parent, const char *name, const struct identity *id,
-		fuse_ino_t *ino)
+static int take(struct node *parent, const char *name, const struct identity *id, fuse_ino_t *ino)
 {
 	struct node *node;
 	int error = 0;

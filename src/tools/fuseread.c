@@ -39,8 +39,7 @@ void fuseread_close(struct fuseread *reader)
 static void count(_Atomic uint64_t *counter, uint64_t by)
 {
 	/* One thread writes: no need for a locked addition. */
-	atomic_store_explicit(counter,
-			      atomic_load_explicit(counter, memory_order_relaxed) + by,
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by,
 			      memory_order_relaxed);
 }
 

@@ -189,7 +189,7 @@ static int open_listing(fuse_ino_t ino, struct listing **opened)
 
 static void tree_opendir(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *file)
 {
-	struct listing *listing;
+	struct listing *listing = NULL;
 	int error = open_listing(ino, &listing);
 
 	if (error) {

@@ -17,7 +17,8 @@ static const size_t limits[] = { 4096, 32768, 131072, 1048576 };
 
 #define CLASSES (sizeof(limits) / sizeof(limits[0]))
 
-static struct class {
+static struct class
+{
 	atomic_int chosen;
 	atomic_uint begun;
 	unsigned taken[FUSEWAY_MAX];
@@ -36,7 +37,7 @@ static unsigned class_of(size_t size)
 	unsigned class = 0;
 
 	while (class < CLASSES - 1 && size > limits[class])
-		class++;
+		class ++;
 	return class;
 }
 
@@ -67,11 +68,16 @@ static int compare(const void *a, const void *b)
 static double cost_of(const struct class *class, unsigned way)
 {
 	uint32_t samples[SAMPLES];
+	double lower, upper;
 	unsigned count = class->taken[way] > COLD ? class->taken[way] - COLD : 0;
 
 	memcpy(samples, class->cost[way] + COLD, count * sizeof(*samples));
 	qsort(samples, count, sizeof(*samples), compare);
-	return count ? (samples[(count - 1) / 2] + samples[count / 2]) / 2000.0 : 0;
+	if (!count)
+		return 0;
+	lower = samples[(count - 1) / 2];
+	upper = samples[count / 2];
+	return (lower + upper) / 2000;
 }
 
 /* "replies of up to 4096 bytes: copy, 2.1 µs of CPU against 3.0 µs by splice" */
@@ -134,8 +140,9 @@ void fuseway_end(struct fuseway *ways, const struct fuseway_trial *trial, ssize_
 		(now.tv_nsec - trial->before.tv_nsec);
 	pthread_mutex_lock(&lock);
 	if (class->chosen == UNDECIDED && class->taken[trial->way] < COLD + SAMPLES) {
-		class->cost[trial->way][class->taken[trial->way]++] =
-			spent < UINT32_MAX ? (uint32_t)spent : UINT32_MAX;
+		class->cost[trial->way][class->taken[trial->way]++] = spent < UINT32_MAX ?
+									      (uint32_t)spent :
+									      UINT32_MAX;
 		if (measured(ways, class, SAMPLES)) {
 			class->chosen = (int)best_of(ways, class);
 			tell(ways, trial->class, (unsigned)class->chosen, "");

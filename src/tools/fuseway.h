@@ -31,7 +31,7 @@ struct fuseway_trial {
 /* The way for a reply of @size bytes. Any thread may call it. */
 void fuseway_begin(struct fuseway *ways, size_t size, struct fuseway_trial *trial);
 
-/* After a reply of @size bytes; one that failed, or is of another class after all, tells nothing. */
+/* After a reply of @size bytes; one that failed, or is of another class, tells nothing. */
 void fuseway_end(struct fuseway *ways, const struct fuseway_trial *trial, ssize_t size);
 
 /* At the end: tells what had been measured where nothing was settled yet. */

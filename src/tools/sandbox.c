@@ -184,7 +184,8 @@ static int allow_serving(scmp_filter_ctx filter)
 
 	if (!error)
 		error = allow_opening(filter);
-	/* A filter can't see what clone3(2) is asked for; libc takes clone(2) where it's missing. */
+	/* A filter can't see what clone3(2) is asked for; libc takes clone(2) where it's missing.
+	 */
 	if (!error)
 		error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
 	if (!error)

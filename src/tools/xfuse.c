@@ -100,7 +100,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return parse_operand(x, arg, state);
 	case ARGP_KEY_END:
 		if (!x->mountpoint)
-			argp_error(state, x->source ? "no MOUNTPOINT" : "no SOURCE");
+			argp_error(state, *x->source ? "no MOUNTPOINT" : "no SOURCE");
 		return 0;
 	case 'f':
 		x->foreground = true;
@@ -116,8 +116,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		x->name = name_option(state, arg);
 		return 0;
 	case KEY_THREADS:
-		x->serve.threads =
-			cli_number_option(state, "--threads", arg, 1, FUSESERVE_THREADS);
+		x->serve.threads = cli_number_option(state, "--threads", arg, 1, FUSESERVE_THREADS);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -244,15 +243,16 @@ static bool is_here(enum xp_feature_id id, struct xp_feature *feature)
 }
 
 /*
- * The largest READ, bytes. Pages of a payload and one of the header are a slot of a pipe each, and
- * a pipe's slots are a power of two: where it may not have more than 256, one page less is asked for.
+ * The largest READ, bytes. Pages of a payload and one of the header are a slot of a pipe each,
+ * and a pipe's slots are a power of two: where it may not have more than 256, one page less is
+ * asked for.
  */
 static size_t read_max(enum xp_via via)
 {
 	struct xp_feature pipes;
 
-	if (via == XP_VIA_COPY || (is_here(XP_FEATURE_PIPE_SIZE, &pipes) &&
-				   pipes.limit > (int64_t)FUSELOW_READ_MAX))
+	if (via == XP_VIA_COPY ||
+	    (is_here(XP_FEATURE_PIPE_SIZE, &pipes) && pipes.limit > (int64_t)FUSELOW_READ_MAX))
 		return FUSELOW_READ_MAX;
 	return FUSELOW_READ_MAX - (size_t)sysconf(_SC_PAGESIZE);
 }
@@ -351,12 +351,10 @@ static void detail(char *text, size_t room, const struct fuseread_tally *sum)
 
 	for (unsigned i = 0; i < sizeof(ways) / sizeof(ways[0]) && used < room; i++)
 		if (sum->replies[ways[i]])
-			used += (size_t)snprintf(text + used, room - used,
-						 "%s %llu replies of %llu bytes by %s",
-						 used ? "," : ":",
-						 (unsigned long long)sum->replies[ways[i]],
-						 (unsigned long long)sum->bytes[ways[i]],
-						 xp_via_name(ways[i]));
+			used += (size_t)snprintf(
+				text + used, room - used, "%s %llu replies of %llu bytes by %s",
+				used ? "," : ":", (unsigned long long)sum->replies[ways[i]],
+				(unsigned long long)sum->bytes[ways[i]], xp_via_name(ways[i]));
 	if (sum->errors && used < room)
 		snprintf(text + used, room - used, "%s %llu errors", used ? "," : ":",
 			 (unsigned long long)sum->errors);
@@ -584,6 +582,7 @@ static void size_up(struct xfuse *x)
 int main(int argc, char **argv)
 {
 	static struct xfuse x = {
+		.source = "",
 		.in = { .side = ENDPOINT_READ, .fd = -1 },
 		.parent = -1,
 	};
