@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * mirror DIRECTORY MOUNTPOINT - shows the files right in DIRECTORY, to be read, by libfuse's
- * low-level interface and nothing else: what stands for libfuse where it comes without examples.
+ * mirror copy|splice DIRECTORY MOUNTPOINT - shows the files right in DIRECTORY, to be read, by
+ * libfuse's low-level interface and nothing else. With copy, which is libfuse's default, it stands
+ * for libfuse where that comes without examples; with splice, libfuse may splice its replies.
  */
 #define FUSE_USE_VERSION 34
 #include "bench.h"
@@ -15,6 +16,12 @@
 static int directory;
 static char *names[MOST_FILES]; /* by number, which begins after the directory's */
 static fuse_ino_t count;
+
+static void start(void *may_splice, struct fuse_conn_info *conn)
+{
+	if (may_splice)
+		conn->want |= conn->capable & (FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE);
+}
 
 static int fill(fuse_ino_t number, struct stat *st)
 {
@@ -97,6 +104,7 @@ static void release(fuse_req_t request, fuse_ino_t number, struct fuse_file_info
 }
 
 static const struct fuse_lowlevel_ops operations = {
+	.init = start,
 	.lookup = lookup,
 	.getattr = attributes,
 	.open = open_file,
@@ -111,13 +119,14 @@ int main(int argc, char **argv)
 	struct fuse_session *session;
 	int failed;
 
-	if (argc != 3) {
+	if (argc != 4) {
 		errno = EINVAL;
 		die("arguments");
 	}
-	directory = (int)must(open(argv[1], O_RDONLY | O_DIRECTORY | O_CLOEXEC), argv[1]);
-	session = fuse_session_new(&args, &operations, sizeof(operations), NULL);
-	if (!session || fuse_session_mount(session, argv[2]))
+	directory = (int)must(open(argv[2], O_RDONLY | O_DIRECTORY | O_CLOEXEC), argv[2]);
+	session = fuse_session_new(&args, &operations, sizeof(operations),
+				   strcmp(argv[1], "splice") ? NULL : &directory);
+	if (!session || fuse_session_mount(session, argv[3]))
 		return 1;
 	failed = fuse_session_loop(session);
 	fuse_session_unmount(session);

@@ -10,8 +10,8 @@ SIZE=$((5 * 1024 ** 3 + 4321)) # its bytes, with data here and there
 setup_file() {
 	offers fuse || return 0
 	mkdir "$BATS_FILE_TMPDIR/tree"
-	find /usr/include /usr/share /usr/lib -xdev -type f -readable -size -128k -print0 \
-		>"$BATS_FILE_TMPDIR/list"
+	find /usr/include /usr/share /usr/lib -xdev ! -readable -prune -o \
+		-type f -size -128k -print0 >"$BATS_FILE_TMPDIR/list"
 	head -z -n 10000 "$BATS_FILE_TMPDIR/list" | sed -z 's|^/||' |
 		tar -C / --null -T - -c | tar -x --no-same-owner -C "$BATS_FILE_TMPDIR/tree"
 	make_odd "$BATS_FILE_TMPDIR/tree/odd"
@@ -186,7 +186,7 @@ make_odd() {
 		serve --via=$via original
 		dd if=mnt/original bs=1M iflag=direct status=none | cmp - original
 		release
-		holds '.bytes == 8388608 and .calls <= 17 and ([.replies[].count] | add) <= 17' stats
+		holds '.bytes == 8388608 and .calls <= 17' stats
 	done
 }
 
