@@ -16,6 +16,7 @@
  */
 extern struct fuselow_timeouts {
 	double entry, attr;
+	bool attr_given; /* the user said so */
 } fuselow_timeouts;
 
 /* The largest READ there may be, bytes. */

@@ -13,6 +13,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "fuselease.h"
 #include "fusenode.h"
 
 /* A listing's reply, bytes at most; the kernel asks for a page, or for up to a megabyte. */
@@ -66,7 +67,7 @@ static void tree_getattr(fuse_req_t request, fuse_ino_t ino, struct fuse_file_in
 	if (error)
 		fuse_reply_err(request, error);
 	else
-		fuse_reply_attr(request, &st, fuselow_timeouts.attr);
+		fuse_reply_attr(request, &st, fuselease_seconds(ino));
 }
 
 static void tree_readlink(fuse_req_t request, fuse_ino_t ino)
