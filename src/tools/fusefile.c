@@ -156,11 +156,10 @@ static void file_open(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info 
 		fuse_reply_err(request, error);
 		return;
 	}
-	/*
-	 * Past the kernel's cache go a stream, of which nothing may be read that nobody asked for,
-	 * and a file without a size: it may have one yet, or be in /proc.
-	 */
-	info->direct_io = file.stream || (S_ISREG(st.st_mode) && !st.st_size);
+	/* Of a stream nothing may be read that nobody asked for. */
+	if (S_ISBLK(st.st_mode))
+		st.st_size = device_size(file.fd);
+	info->direct_io = file.stream || fuselow_uncached(info->flags, st.st_size);
 	info->nonseekable = file.stream;
 	info->fh = (uint64_t)file.fd;
 	count_open(1);

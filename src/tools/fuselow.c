@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 #include "fuselow.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -12,6 +13,16 @@
 #include "cli.h"
 
 struct fuselow_timeouts fuselow_timeouts;
+
+bool fuselow_uncached(int flags, off_t size)
+{
+	/*
+	 * O_DIRECT alone would have the kernel ask for attributes before each read, as it does for
+	 * what is cached. The size of a file in /proc is 0, and that of one that grows is to be:
+	 * reading tells.
+	 */
+	return flags & O_DIRECT || !size;
+}
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool aloud;

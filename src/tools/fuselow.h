@@ -19,6 +19,11 @@ extern struct fuselow_timeouts {
 	bool attr_given; /* the user said so */
 } fuselow_timeouts;
 
+/*
+ * Is a file that is opened with these flags, and has this size, to be read past the kernel's cache?
+ */
+bool fuselow_uncached(int flags, off_t size);
+
 /* The largest READ there may be, bytes. */
 #define FUSELOW_READ_MAX ((size_t)1024 * 1024)
 

@@ -108,8 +108,7 @@ static void tree_open(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info 
 		fuse_reply_err(request, error);
 		return;
 	}
-	/* The size of a file in /proc is 0, and that of one that grows is to be: read says. */
-	file->direct_io = !fstat(fd, &st) && !st.st_size;
+	file->direct_io = fuselow_uncached(file->flags, fstat(fd, &st) ? 0 : st.st_size);
 	file->fh = (uint64_t)fd;
 	if (fuse_reply_open(request, file))
 		fusenode_close_file(ino);
