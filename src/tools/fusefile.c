@@ -3,13 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "fuselease.h"
 #include "fusestream.h"
 
 static struct {
@@ -96,14 +94,14 @@ static void file_getattr(fuse_req_t request, fuse_ino_t ino, struct fuse_file_in
 	if (error)
 		fuse_reply_err(request, error);
 	else
-		fuse_reply_attr(request, &st, fuselease_seconds(ino));
+		fuse_reply_attr(request, &st, fuselow_timeouts.attr);
 }
 
 static void file_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
 {
 	struct fuse_entry_param entry = {
 		.ino = file.node,
-		.attr_timeout = fuselease_seconds(file.node),
+		.attr_timeout = fuselow_timeouts.attr,
 		.entry_timeout = fuselow_timeouts.entry,
 	};
 	int error = ENOENT;
@@ -114,30 +112,6 @@ static void file_lookup(fuse_req_t request, fuse_ino_t parent, const char *name)
 		fuse_reply_err(request, error);
 	else
 		fuse_reply_entry(request, &entry);
-}
-
-/* Of a regular file. The lock keeps a first open and a last close apart. */
-static void count_open(int by)
-{
-	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-	static int opens;
-
-	if (file.stream)
-		return;
-	pthread_mutex_lock(&lock);
-	if (by > 0 && !opens)
-		fuselease_take(file.node, file.fd);
-	opens += by;
-	if (by < 0 && !opens)
-		fuselease_drop(file.node);
-	pthread_mutex_unlock(&lock);
-}
-
-static void close_file(void)
-{
-	count_open(-1);
-	if (file.stream)
-		fusestream_close();
 }
 
 static void file_open(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *info)
@@ -162,16 +136,16 @@ static void file_open(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info 
 	info->direct_io = file.stream || fuselow_uncached(info->flags, st.st_size);
 	info->nonseekable = file.stream;
 	info->fh = (uint64_t)file.fd;
-	count_open(1);
-	if (fuse_reply_open(request, info))
-		close_file();
+	if (fuse_reply_open(request, info) && file.stream)
+		fusestream_close();
 }
 
 static void file_release(fuse_req_t request, fuse_ino_t ino, struct fuse_file_info *info)
 {
 	(void)ino;
 	(void)info;
-	close_file();
+	if (file.stream)
+		fusestream_close();
 	fuse_reply_err(request, 0);
 }
 

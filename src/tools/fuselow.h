@@ -16,7 +16,6 @@
  */
 extern struct fuselow_timeouts {
 	double entry, attr;
-	bool attr_given; /* the user said so */
 } fuselow_timeouts;
 
 /*

@@ -84,7 +84,6 @@ static int on_word(void *data, const char *word, int key, struct fuse_args *out)
 	case KEY_ENTRY:
 		return read_seconds(word, &fuselow_timeouts.entry);
 	case KEY_ATTR:
-		fuselow_timeouts.attr_given = true;
 		return read_seconds(word, &fuselow_timeouts.attr);
 	case KEY_MAX_READ:
 		return read_max_read(mount, word);

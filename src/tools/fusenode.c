@@ -11,8 +11,6 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "fuselease.h"
-
 #define BUCKETS 65536u
 
 /* What makes a file this file: an inode number may be used again, but not with the same birth. */
@@ -267,12 +265,10 @@ int fusenode_open_file(fuse_ino_t ino, int *fd)
 	if (opened < 0)
 		return -opened;
 	pthread_mutex_lock(&lock);
-	if (node->opens++) {
+	if (node->opens++)
 		close(opened);
-	} else {
+	else
 		node->fd = opened;
-		fuselease_take(ino, opened);
-	}
 	*fd = node->fd;
 	pthread_mutex_unlock(&lock);
 	return 0;
@@ -283,10 +279,8 @@ void fusenode_close_file(fuse_ino_t ino)
 	struct node *node = node_of(ino);
 
 	pthread_mutex_lock(&lock);
-	if (!--node->opens) {
-		fuselease_drop(ino);
+	if (!--node->opens)
 		close(node->fd);
-	}
 	pthread_mutex_unlock(&lock);
 }
 
@@ -402,6 +396,7 @@ int fusenode_lookup(fuse_ino_t parent, const char *name, struct fuse_entry_param
 	int error, directory;
 
 	*entry = (struct fuse_entry_param){
+		.attr_timeout = fuselow_timeouts.attr,
 		.entry_timeout = fuselow_timeouts.entry,
 	};
 	/* The kernel sends no others; one that is more than a step would lead out of the tree. */
@@ -412,11 +407,7 @@ int fusenode_lookup(fuse_ino_t parent, const char *name, struct fuse_entry_param
 		return -directory;
 	error = look(directory, name, &entry->attr, &id);
 	close(directory);
-	if (!error)
-		error = take(node_of(parent), name, &id, &entry->ino);
-	if (!error)
-		entry->attr_timeout = fuselease_seconds(entry->ino);
-	return error;
+	return error ? error : take(node_of(parent), name, &id, &entry->ino);
 }
 
 void fusenode_forget(fuse_ino_t ino, uint64_t lookups)

@@ -13,7 +13,6 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include "fuselease.h"
 #include "fusenode.h"
 
 /* A listing's reply, bytes at most; the kernel asks for a page, or for up to a megabyte. */
@@ -67,7 +66,7 @@ static void tree_getattr(fuse_req_t request, fuse_ino_t ino, struct fuse_file_in
 	if (error)
 		fuse_reply_err(request, error);
 	else
-		fuse_reply_attr(request, &st, fuselease_seconds(ino));
+		fuse_reply_attr(request, &st, fuselow_timeouts.attr);
 }
 
 static void tree_readlink(fuse_req_t request, fuse_ino_t ino)

@@ -104,7 +104,6 @@ static const int serving[] = {
 	SCMP_SYS(fstatfs),
 	/* threads */
 	SCMP_SYS(mprotect),
-	SCMP_SYS(rt_sigtimedwait),
 	SCMP_SYS(rseq),
 	SCMP_SYS(set_robust_list),
 	SCMP_SYS(sched_getaffinity),
@@ -115,36 +114,30 @@ static const int serving[] = {
 #define KEYCTL_DESCRIBE 6
 #define KEYCTL_WATCH_KEY 32
 
-/* What is kept of the capabilities, where it is there: 0 or an errno. */
-static int keep_one(cap_t set, cap_t now, cap_value_t kept)
-{
-	cap_flag_value_t has;
+#define NO_CAPABILITY (-1)
 
-	if (cap_get_flag(now, kept, CAP_EFFECTIVE, &has))
-		return errno;
-	if (has == CAP_CLEAR)
-		return 0;
-	if (cap_set_flag(set, CAP_PERMITTED, 1, &kept, CAP_SET) ||
-	    cap_set_flag(set, CAP_EFFECTIVE, 1, &kept, CAP_SET))
-		return errno;
-	return 0;
-}
-
-/* Drops all but @count that are @kept. Returns 0 or an errno. */
-static int drop_capabilities(const cap_value_t *kept, size_t count)
+/* Drops all but @keep. Returns 0 or an errno. */
+static int drop_capabilities(int keep)
 {
+	cap_value_t kept[] = { keep };
+	cap_flag_value_t has = CAP_CLEAR;
 	cap_t now = cap_get_proc(), set = cap_init();
-	int error = now && set ? 0 : errno;
+	int result = now && set ? 0 : -1, error;
 
-	for (size_t i = 0; i < count && !error; i++)
-		error = keep_one(set, now, kept[i]);
-	if (!error && cap_set_proc(set))
-		error = errno;
+	/* One that it hasn't can't be kept. */
+	if (!result && keep != NO_CAPABILITY)
+		result = cap_get_flag(now, keep, CAP_EFFECTIVE, &has);
+	if (!result && has == CAP_SET)
+		result = cap_set_flag(set, CAP_PERMITTED, 1, kept, CAP_SET) ||
+			 cap_set_flag(set, CAP_EFFECTIVE, 1, kept, CAP_SET);
+	if (!result)
+		result = cap_set_proc(set);
+	error = errno;
 	if (now)
 		cap_free(now);
 	if (set)
 		cap_free(set);
-	return error;
+	return result ? error : 0;
 }
 
 /* 0 or -errno. */
@@ -221,13 +214,13 @@ static int load_filter(int (*allow_more)(scmp_filter_ctx filter))
 }
 
 static int enter(const struct cli_common *common, int (*allow_more)(scmp_filter_ctx filter),
-		 const cap_value_t *kept, size_t count)
+		 int keep)
 {
 	int error;
 
 	if (common->no_sandbox)
 		return CLI_OK;
-	error = drop_capabilities(kept, count);
+	error = drop_capabilities(keep);
 	if (error) {
 		cli_error("dropping", "capabilities", error);
 		return CLI_FAILED;
@@ -240,19 +233,15 @@ static int enter(const struct cli_common *common, int (*allow_more)(scmp_filter_
 
 int sandbox_enter(const struct cli_common *common)
 {
-	return enter(common, NULL, NULL, 0);
+	return enter(common, NULL, NO_CAPABILITY);
 }
 
 int sandbox_enter_watching(const struct cli_common *common, bool admin)
 {
-	static const cap_value_t kept[] = { CAP_SYS_ADMIN };
-
-	return enter(common, allow_looking, kept, admin ? 1 : 0);
+	return enter(common, allow_looking, admin ? CAP_SYS_ADMIN : NO_CAPABILITY);
 }
 
 int sandbox_enter_serving(const struct cli_common *common)
 {
-	static const cap_value_t kept[] = { CAP_DAC_READ_SEARCH, CAP_LEASE };
-
-	return enter(common, allow_serving, kept, sizeof(kept) / sizeof(kept[0]));
+	return enter(common, allow_serving, CAP_DAC_READ_SEARCH);
 }

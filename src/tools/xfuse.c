@@ -18,7 +18,6 @@
 #include "endpoint.h"
 #include "fusefile.h"
 #include "fusekeeper.h"
-#include "fuselease.h"
 #include "fusemount.h"
 #include "fusenode.h"
 #include "fuseserve.h"
@@ -439,9 +438,7 @@ static int serve(struct xfuse *x)
 	if (status)
 		return status;
 	fuselow_listen(true);
-	error = fuselease_start(x->serve.session);
-	if (!error)
-		error = fuseserve_start(&x->serve);
+	error = fuseserve_start(&x->serve);
 	if (error) {
 		cli_error("starting", "threads", error);
 		return CLI_FAILED;
@@ -488,7 +485,6 @@ static int run(struct xfuse *x)
 	clock_gettime(CLOCK_MONOTONIC, &meter.start);
 	status = serve(x);
 	error = fusekeeper_unmount(&x->keeper);
-	fuselease_stop();
 	fuseserve_stop(&x->serve);
 	if (error) {
 		cli_error("unmounting", x->mountpoint, error);
