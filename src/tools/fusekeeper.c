@@ -16,16 +16,21 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* Linux 6.8: an id that is never used again. Before, one that the next mount may get. */
+#ifndef STATX_MNT_ID_UNIQUE
+#define STATX_MNT_ID_UNIQUE 0x4000u
+#endif
+
 /* What is mounted there now, without a question to who serves it. 0, or -1 with errno. */
 static int look(const char *path, struct fusekeeper_mount *mount)
 {
 	struct statx x;
 
 	if (statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
-		  STATX_MNT_ID, &x))
+		  STATX_MNT_ID | STATX_MNT_ID_UNIQUE, &x))
 		return -1;
 	mount->device = makedev(x.stx_dev_major, x.stx_dev_minor);
-	mount->id = x.stx_mask & STATX_MNT_ID ? x.stx_mnt_id : 0;
+	mount->id = x.stx_mask & (STATX_MNT_ID | STATX_MNT_ID_UNIQUE) ? x.stx_mnt_id : 0;
 	return 0;
 }
 
@@ -112,16 +117,14 @@ static _Noreturn void keep(const char *mountpoint)
 {
 	struct fusekeeper_mount mount = { 0 };
 	const int fd = STDERR_FILENO + 1;
-	bool mounted = false;
 	ssize_t n;
 	int error = 0;
 
-	/* Each is one message; the end of them is the other process's end. */
+	/* What is said last counts; the end of it is the other process's end. */
 	do {
 		n = recv(fd, &mount, sizeof(mount), 0);
-		mounted = mounted || n == sizeof(mount);
 	} while (n == sizeof(mount) || (n < 0 && errno == EINTR));
-	if (mounted)
+	if (mount.device)
 		error = unmount(mountpoint, &mount);
 	send(fd, &error, sizeof(error), MSG_NOSIGNAL);
 	_exit(0);
@@ -145,11 +148,25 @@ int fusekeeper_start(struct fusekeeper *keeper, const char *path)
 	return child < 0 ? -1 : 0;
 }
 
+/* A process that is no more is no reason for a SIGPIPE. */
+static int tell(const struct fusekeeper *keeper)
+{
+	ssize_t n = send(keeper->fd, &keeper->mount, sizeof(keeper->mount), MSG_NOSIGNAL);
+
+	return n < 0 ? -1 : 0;
+}
+
 int fusekeeper_mounted(struct fusekeeper *keeper)
 {
-	if (look(keeper->path, &keeper->mount))
-		return -1;
-	return write(keeper->fd, &keeper->mount, sizeof(keeper->mount)) < 0 ? -1 : 0;
+	return look(keeper->path, &keeper->mount) ? -1 : tell(keeper);
+}
+
+void fusekeeper_gone(struct fusekeeper *keeper)
+{
+	keeper->mount = (struct fusekeeper_mount){ 0 };
+	/* One that was killed unmounts nothing either. */
+	if (tell(keeper))
+		return;
 }
 
 int fusekeeper_unmount(struct fusekeeper *keeper)

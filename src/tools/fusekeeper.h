@@ -10,7 +10,7 @@
 
 /* What a mount is known by. */
 struct fusekeeper_mount {
-	dev_t device;
+	dev_t device;          /* 0 where there is none */
 	unsigned long long id; /* 0 where the kernel tells none */
 };
 
@@ -25,6 +25,12 @@ int fusekeeper_start(struct fusekeeper *keeper, const char *path);
 
 /* What is mounted there now is to be unmounted at the end. Returns 0, or -1 with errno. */
 int fusekeeper_mounted(struct fusekeeper *keeper);
+
+/*
+ * Somebody else has unmounted it: nothing is to be unmounted, not even a mount that is there by
+ * now.
+ */
+void fusekeeper_gone(struct fusekeeper *keeper);
 
 /*
  * Unmounts now, where that is still what is mounted there, and ends the process: even while files
