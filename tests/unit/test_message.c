@@ -34,6 +34,8 @@ static unsigned decided_count;
 static void note(const struct xp_decision *decision, void *arg)
 {
 	must(arg == decisions && decided_count < 16);
+	printf("# %s from %s: %s (%s)\n", xp_via_name(decision->via), xp_via_name(decision->from),
+	       decision->why, strerror(decision->error));
 	decisions[decided_count++] = *decision;
 }
 
@@ -838,8 +840,10 @@ static void body_aligned(void)
 /* Pipes were thrown away after a failure, and there is no descriptor for new ones. */
 static void body_no_descriptor(void)
 {
-	const struct rlimit none = { 0, 0 };
+	struct rlimit none;
 
+	must(!getrlimit(RLIMIT_NOFILE, &none));
+	none.rlim_cur = 0;
 	for (size_t i = 0; i < 2; i++) {
 		struct header *header = begin(early[i]);
 
