@@ -84,6 +84,23 @@ int message_grow(struct xp_message *m, size_t slots)
 	return error ? error : stage_grow(&m->line, (slots + 1) * m->page);
 }
 
+/* Drops what was gathered; pipes that hold some of it are no good any more. */
+static void drop(struct xp_message *m)
+{
+	if (m->line.held)
+		stage_close(&m->line);
+	if (m->side.held)
+		stage_close(&m->side);
+	/* Nothing says when the last reference goes to a page that was passed on. */
+	if (m->head_lent) {
+		munmap(m->head, m->page);
+		m->head = NULL;
+		m->head_lent = false;
+	}
+	m->begun = m->started = false;
+	m->header = m->payload = m->slots = m->tail = 0;
+}
+
 /* Reads @len bytes that are there. A packet comes alone, so there may be several reads. */
 static int read_out(struct stage *stage, char *to, size_t len)
 {
@@ -105,19 +122,22 @@ int message_copy(struct xp_message *m, enum message_reason reason, int error)
 	size_t behind;
 
 	error = tell(m, reason, error);
+	/* The payload is reckoned with already, and the header passes through. */
+	if (!error)
+		error = message_room(m, m->header);
 	if (error)
 		return error;
-	/* The payload is in it already, and the header passes through. */
-	error = message_room(m, m->header);
-	if (!error && m->line.held)
+	if (m->line.held)
 		error = read_out(&m->line, m->bytes, m->header);
 	behind = m->line.held;
 	if (!error)
 		error = read_out(&m->line, m->bytes, behind);
 	if (!error)
 		error = read_out(&m->side, m->bytes + behind, m->side.held);
-	if (!error)
-		m->via = XP_VIA_COPY;
+	m->via = XP_VIA_COPY;
+	/* Half of it is nowhere, and must not be sent. */
+	if (error)
+		drop(m);
 	return error;
 }
 
@@ -133,23 +153,6 @@ static int open_pipes(struct xp_message *m)
 	if (!error && m->via == XP_VIA_SPLICE && m->side.rd < 0)
 		error = stage_open(&m->side, m->ready * m->page);
 	return error;
-}
-
-/* Drops what was gathered; pipes that hold some of it are no good any more. */
-static void drop(struct xp_message *m)
-{
-	if (m->line.held)
-		stage_close(&m->line);
-	if (m->side.held)
-		stage_close(&m->side);
-	/* Nothing says when the last reference goes to a page that was passed on. */
-	if (m->head_lent) {
-		munmap(m->head, m->page);
-		m->head = NULL;
-		m->head_lent = false;
-	}
-	m->begun = m->started = false;
-	m->header = m->payload = m->slots = m->tail = 0;
 }
 
 /*

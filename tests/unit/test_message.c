@@ -16,6 +16,7 @@
 #define gives_null(call, error) (errno = 0, !(call) && errno == (error))
 
 #define KIB ((size_t)1024)
+#define MIB (1024 * KIB)
 
 static const enum xp_via ways[] = { XP_VIA_SPLICE, XP_VIA_VMSPLICE, XP_VIA_COPY, XP_VIA_AUTO };
 #define WAYS (sizeof(ways) / sizeof(ways[0]))
@@ -33,6 +34,8 @@ static unsigned decided_count;
 static void note(const struct xp_decision *decision, void *arg)
 {
 	must(arg == decisions && decided_count < 16);
+	printf("# %s from %s: %s (%s)\n", xp_via_name(decision->via), xp_via_name(decision->from),
+	       decision->why, strerror(decision->error));
 	decisions[decided_count++] = *decision;
 }
 
@@ -156,7 +159,7 @@ static unsigned open_descriptors(void)
 
 /* A file, and its bytes. */
 static int file;
-static const size_t file_size = 3 * 1024 * KIB + 123;
+static const size_t file_size = 3 * MIB + 123;
 static const char *bytes;
 
 static void make_file(void)
@@ -319,16 +322,18 @@ static void test_end(enum xp_via via)
 	header = begin(m);
 	ok(add_file(m, (loff_t)file_size, 64 * KIB) && arrives(m, header),
 	   "%s: nothing at the very end", name);
-	must(small >= 0 && write(small, bytes, 64 * KIB) == 64 * 1024);
+	must(small >= 0 && write(small, bytes, 64 * KIB) == (ssize_t)(64 * KIB));
 	header = begin(m);
 	must(!ftruncate(small, 33000));
 	ok(xp_message_add_fd(m, small, &at, 60000) == 32990 && at == 33000,
 	   "%s: of a file that was truncated, what is left", name);
 	expect(bytes + 10, 32990);
+	ok(arrives(m, header), "%s: and nothing else", name);
+	header = begin(m);
 	must(!ftruncate(small, 0));
 	at = 5000;
-	ok(!xp_message_add_fd(m, small, &at, 60000) && at == 5000, "%s: which may be nothing",
-	   name);
+	ok(!xp_message_add_fd(m, small, &at, 60000) && at == 5000 && arrives(m, header),
+	   "%s: which may be nothing", name);
 	must(version >= 0 && (n = pread(version, text, sizeof(text), 0)) > 0);
 	close(small);
 	xp_message_begin(m, 0);
@@ -341,13 +346,13 @@ static void test_end(enum xp_via via)
 
 static void test_far_away(enum xp_via via)
 {
-	const loff_t far = 4608 * 1024 * (loff_t)KIB + 5;
+	const loff_t far = (loff_t)(4608 * MIB + 5);
 	struct xp_message *m = must_open(via);
 	struct header *header = begin(m);
 	int sparse = memfd_create("sparse", 0);
 	loff_t at = far;
 
-	must(sparse >= 0 && !ftruncate(sparse, 5120 * 1024 * (loff_t)KIB));
+	must(sparse >= 0 && !ftruncate(sparse, (loff_t)(5120 * MIB)));
 	must(pwrite(sparse, bytes, 50000, far) == 50000);
 	expect(bytes, 50000);
 	ok(xp_message_add_fd(m, sparse, &at, 50000) == 50000 && at == far + 50000 &&
@@ -390,7 +395,7 @@ static void test_crumbs(enum xp_via via)
 	ok(good && arrives(m, header), "%s: 10000 pieces of memory of a byte each", name);
 	header = begin(m);
 	good = true;
-	for (int i = 0; i < 200; i++)
+	for (loff_t i = 0; i < 200; i++)
 		good &= add_file(m, 7 * i, 1);
 	ok(good && arrives(m, header), "%s: 200 of a file", name);
 	header = begin(m);
@@ -465,13 +470,13 @@ static void test_packets(enum xp_via via)
 	int packets[2], append = memfd_create("append", 0);
 
 	must(!pipe2(packets, O_DIRECT));
-	for (int i = 0; i < 10; i++)
+	for (size_t i = 0; i < 10; i++)
 		must(write(packets[1], bytes + i * 3000, 3000) == 3000);
 	expect(bytes, 30000);
 	ok(xp_message_add_fd(m, packets[0], NULL, 30000) == 30000 && arrives(m, header),
 	   "%s: packets", xp_via_name(via));
 	header = begin(m);
-	for (int i = 0; i < 10; i++)
+	for (size_t i = 0; i < 10; i++)
 		must(write(packets[1], bytes + i * 3000, 3000) == 3000);
 	must(xp_message_add_fd(m, packets[0], NULL, 30000) == 30000);
 	expect(bytes, 30000);
@@ -507,7 +512,7 @@ static void test_limit(enum xp_via via)
 	   "%s: the next one takes the handle's way again", name);
 	header = begin(m);
 	*header = (struct header){ 1, 2 };
-	for (int i = 0; i < 40; i++)
+	for (loff_t i = 0; i < 40; i++)
 		good &= add_file(m, 5 * i, 1);
 	ok(good && xp_message_via(m) == XP_VIA_COPY && arrives(m, header),
 	   "%s: so is what has too many pieces, from the first one on", name);
@@ -613,7 +618,7 @@ static void interrupted(int number)
 	(void)number;
 }
 
-static void set_timer(int ms)
+static void set_timer(long ms)
 {
 	const struct itimerval again = { { 0, ms * 1000 }, { 0, ms * 1000 } };
 
@@ -835,8 +840,10 @@ static void body_aligned(void)
 /* Pipes were thrown away after a failure, and there is no descriptor for new ones. */
 static void body_no_descriptor(void)
 {
-	const struct rlimit none = { 0, 0 };
+	struct rlimit none;
 
+	must(!getrlimit(RLIMIT_NOFILE, &none));
+	none.rlim_cur = 0;
 	for (size_t i = 0; i < 2; i++) {
 		struct header *header = begin(early[i]);
 
@@ -922,23 +929,27 @@ static void test_options(void)
 	ok(open_descriptors() == before, "no descriptor is left");
 }
 
+static bool send_one(struct xp_message *m, const int p[2], char *data, loff_t from)
+{
+	static const char zero[16];
+	loff_t at = from;
+
+	return xp_message_begin(m, 16) && xp_message_add_fd(m, file, &at, 60000) == 60000 &&
+	       xp_message_send(m, p[1]) == 60016 && read(p[0], data, 70000) == 60016 &&
+	       !memcmp(data, zero, 16) && !memcmp(data + 16, bytes + from, 60000);
+}
+
 static void *send_many(void *arg)
 {
 	const struct xp_message_options options = { .via = *(const enum xp_via *)arg };
 	struct xp_message *m = xp_message_open(&options);
-	static const char zero[16];
-	int p[2];
 	char *data = malloc(70000);
-	bool good = m && data && !pipe(p) && fcntl(p[1], F_SETPIPE_SZ, 128 * 1024) > 0;
+	bool good = true;
+	int p[2];
 
-	for (loff_t i = 0; good && i < 300; i++) {
-		loff_t at = i * 1001;
-		char *header = xp_message_begin(m, 16);
-
-		good = header && xp_message_add_fd(m, file, &at, 60000) == 60000 &&
-		       xp_message_send(m, p[1]) == 60016 && read(p[0], data, 70000) == 60016 &&
-		       !memcmp(data, zero, 16) && !memcmp(data + 16, bytes + i * 1001, 60000);
-	}
+	must(m && data && !pipe(p) && fcntl(p[1], F_SETPIPE_SZ, 128 * KIB) > 0);
+	for (loff_t i = 0; i < 300; i++)
+		good &= send_one(m, p, data, i * 1001);
 	close(p[0]);
 	close(p[1]);
 	free(data);

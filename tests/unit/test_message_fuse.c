@@ -37,8 +37,9 @@ static unsigned told;
 
 static void decided(const struct xp_decision *decision, void *arg)
 {
-	(void)decision;
 	(void)arg;
+	printf("# %s from %s: %s\n", xp_via_name(decision->via), xp_via_name(decision->from),
+	       decision->why);
 	told++;
 }
 
