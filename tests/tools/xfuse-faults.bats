@@ -51,8 +51,8 @@ load xfusing
 		for n in 900000 131073 5000 1; do
 			dd bs=128K count=1 iflag=direct status=none <&"$file" >/dev/null
 			truncate -s $n source/file
-			dd bs=1M iflag=direct status=none <&"$file" | wc -c >more
-			[[ $(<more) == $((n > 131072 ? n - 131072 : 0)) ]]
+			dd bs=1M iflag=direct status=none <&"$file" | wc -c >left
+			[[ $(<left) == $((n > 131072 ? n - 131072 : 0)) ]]
 			perl -e 'sysseek STDIN, 0, 0' <&"$file"
 			cmp "$SMALL" mnt/still
 			dd if=mnt/file bs=1M iflag=direct status=none | cmp - source/file
