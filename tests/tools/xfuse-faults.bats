@@ -127,7 +127,7 @@ background() {
 	grep -lzxF -e "--name=$1" /proc/[0-9]*/cmdline 2>/dev/null | tr -dc '0-9\n' | grep .
 }
 
-none_of() { ! background "$1"; }
+none_of() { ! background "$1" >/dev/null; }
 
 @test "SIGKILL of what serves in the background" {
 	requires fuse
@@ -139,6 +139,22 @@ none_of() { ! background "$1"; }
 	done
 	await gone mnt
 	eventually none_of "mine.$$"
+}
+
+# The kernel gives the next mount the numbers of the one before.
+@test "what is mounted anew on the same place stays, whatever the one before does at its end" {
+	requires fuse
+	local n
+	mkdir mnt
+	for n in {1..20}; do
+		expect 0 xfuse --name="first.$$" "$SMALL" mnt
+		fusermount3 -u mnt
+		expect 0 xfuse --name="second.$$" "$SMALL" mnt
+		eventually none_of "first.$$"
+		cmp "$SMALL" "mnt/second.$$"
+		fusermount3 -u mnt
+		eventually none_of "second.$$"
+	done
 }
 
 @test "SIGTERM under load: readers get an error, no mount is left, and the status is 0" {
