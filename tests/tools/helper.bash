@@ -12,21 +12,15 @@ TEXT=$BATS_SUITE_TMPDIR/text   # lines, for terminals
 TOOLS=(xsplice xtee xpipe xprobe xfuse xshim xdeny)
 OWNED=()
 LOOPS=()
-LIMIT='' # what the limit on pipes was, where a test has lowered it
 readonly HERE DATA SMALL TEXT TOOLS
 
-# The suites run as root and as an ordinary user at once, and the limit on pipes is everybody's: a
-# test that lowers it waits until no other runs.
 setup() {
-	exec {PIPE_LIMIT}</proc/sys/fs/pipe-max-size
-	flock -s "$PIPE_LIMIT"
 	cd "$BATS_TEST_TMPDIR"
 }
 
 # Ends what the test started, by number, once nothing can wait for its FUSE mounts any more.
 teardown() {
 	local pid place
-	[[ -z $LIMIT ]] || echo "$LIMIT" >/proc/sys/fs/pipe-max-size
 	fuse_mounts "$BATS_TEST_TMPDIR" | while IFS= read -r place; do
 		fusermount3 -u -z "$place"
 	done

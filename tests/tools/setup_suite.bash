@@ -26,10 +26,6 @@ here_fuse() {
 			$(pkg-config --cflags --libs fuse3)
 }
 here_reader() { cc -O2 -o "$BATS_SUITE_TMPDIR/reader" "$SUITES/reader.c"; }
-here_pipe-limit() {
-	here_root && cat /proc/sys/fs/pipe-max-size >"$BATS_SUITE_TMPDIR/limit" &&
-		cat "$BATS_SUITE_TMPDIR/limit" >/proc/sys/fs/pipe-max-size
-}
 # cause.c makes things happen faster than commands do.
 here_cause() { cc -o "$BATS_SUITE_TMPDIR/cause" "$SUITES/cause.c"; }
 here_strace() { strace -o /dev/null true; }

@@ -49,10 +49,13 @@ load xfusing
 		serve --via=$via source
 		exec {file}<mnt/file
 		for n in 900000 131073 5000 1; do
-			dd bs=128K count=1 iflag=direct status=none <&"$file" >part
+			dd bs=128K count=1 iflag=direct status=none <&"$file" >/dev/null
 			truncate -s $n source/file
-			dd bs=1M iflag=direct status=none <&"$file" >>part || true
+			dd bs=1M iflag=direct status=none <&"$file" | wc -c >left
+			[[ $(<left) == $((n > 131072 ? n - 131072 : 0)) ]]
+			perl -e 'sysseek STDIN, 0, 0' <&"$file"
 			cmp "$SMALL" mnt/still
+			dd if=mnt/file bs=1M iflag=direct status=none | cmp - source/file
 			[[ $(wc -c <mnt/file) == "$n" ]]
 			cmp source/file mnt/file
 		done
@@ -124,7 +127,7 @@ background() {
 	grep -lzxF -e "--name=$1" /proc/[0-9]*/cmdline 2>/dev/null | tr -dc '0-9\n' | grep .
 }
 
-none_of() { ! background "$1"; }
+none_of() { ! background "$1" >/dev/null; }
 
 @test "SIGKILL of what serves in the background" {
 	requires fuse
@@ -136,6 +139,22 @@ none_of() { ! background "$1"; }
 	done
 	await gone mnt
 	eventually none_of "mine.$$"
+}
+
+# The kernel gives the next mount the numbers of the one before.
+@test "what is mounted anew on the same place stays, whatever the one before does at its end" {
+	requires fuse
+	local n
+	mkdir mnt
+	for n in {1..20}; do
+		expect 0 xfuse --name="first.$$" "$SMALL" mnt
+		fusermount3 -u mnt
+		expect 0 xfuse --name="second.$$" "$SMALL" mnt
+		eventually none_of "first.$$"
+		cmp "$SMALL" "mnt/second.$$"
+		fusermount3 -u mnt
+		eventually none_of "second.$$"
+	done
 }
 
 @test "SIGTERM under load: readers get an error, no mount is left, and the status is 0" {

@@ -250,6 +250,7 @@ make_odd() {
 		for size in 2000000 1048577 131073 131072 4097 4096 4095 1 0; do
 			truncate -s $size source/file
 			cmp source/file mnt/file
+			dd if=mnt/file bs=1M iflag=direct status=none | cmp - source/file
 			[[ $(stat -c %s mnt/file) == "$size" ]]
 		done
 		for size in 1 5000 131000 131073 2000000; do
@@ -257,6 +258,7 @@ make_odd() {
 			head -c $size "$DATA" | tail -c +$((had + 1)) >>source/file
 			cmp source/file mnt/file
 			cmp -n $size "$DATA" mnt/file
+			dd if=mnt/file bs=1M iflag=direct status=none | cmp - source/file
 			[[ $(stat -c %s mnt/file) == "$size" ]]
 		done
 		random 2000000 | dd of=source/file conv=notrunc status=none
