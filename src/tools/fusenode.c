@@ -392,7 +392,7 @@ static int take(struct node *parent, const char *name, const struct identity *id
 
 int fusenode_lookup(fuse_ino_t parent, const char *name, struct fuse_entry_param *entry)
 {
-	struct identity id;
+	struct identity id = { 0 };
 	int error, directory;
 
 	*entry = (struct fuse_entry_param){

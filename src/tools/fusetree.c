@@ -182,7 +182,8 @@ static int open_listing(fuse_ino_t ino, struct listing **opened)
 		close(fd);
 	if (error)
 		close_listing(listing);
-	*opened = listing;
+	else
+		*opened = listing;
 	return error;
 }
 
@@ -191,7 +192,7 @@ static void tree_opendir(fuse_req_t request, fuse_ino_t ino, struct fuse_file_in
 	struct listing *listing = NULL;
 	int error = open_listing(ino, &listing);
 
-	if (error) {
+	if (!listing) {
 		fuse_reply_err(request, error);
 		return;
 	}

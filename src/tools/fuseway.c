@@ -68,16 +68,16 @@ static int compare(const void *a, const void *b)
 static double cost_of(const struct class *class, unsigned way)
 {
 	uint32_t samples[SAMPLES];
-	double lower, upper;
 	unsigned count = class->taken[way] > COLD ? class->taken[way] - COLD : 0;
+	unsigned middle = count / 2;
 
 	memcpy(samples, class->cost[way] + COLD, count * sizeof(*samples));
 	qsort(samples, count, sizeof(*samples), compare);
 	if (!count)
 		return 0;
-	lower = samples[(count - 1) / 2];
-	upper = samples[count / 2];
-	return (lower + upper) / 2000;
+	if (count % 2)
+		return samples[middle] / 1000.0;
+	return ((double)samples[middle - 1] + samples[middle]) / 2000;
 }
 
 /* "replies of up to 4096 bytes: copy, 2.1 µs of CPU against 3.0 µs by splice" */
