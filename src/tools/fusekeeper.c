@@ -161,19 +161,16 @@ int fusekeeper_mounted(struct fusekeeper *keeper)
 	return look(keeper->path, &keeper->mount) ? -1 : tell(keeper);
 }
 
-void fusekeeper_gone(struct fusekeeper *keeper)
-{
-	keeper->mount = (struct fusekeeper_mount){ 0 };
-	/* One that was killed unmounts nothing either. */
-	if (tell(keeper))
-		return;
-}
-
 int fusekeeper_unmount(struct fusekeeper *keeper)
 {
 	int error = EPIPE;
 	ssize_t n;
 
+	/* What is mounted there later is not to be taken for it, should it get its numbers. */
+	if (!is_mounted(keeper->path, &keeper->mount)) {
+		keeper->mount = (struct fusekeeper_mount){ 0 };
+		tell(keeper);
+	}
 	shutdown(keeper->fd, SHUT_WR);
 	do {
 		n = read(keeper->fd, &error, sizeof(error));

@@ -27,12 +27,6 @@ int fusekeeper_start(struct fusekeeper *keeper, const char *path);
 int fusekeeper_mounted(struct fusekeeper *keeper);
 
 /*
- * Somebody else has unmounted it: nothing is to be unmounted, not even a mount that is there by
- * now.
- */
-void fusekeeper_gone(struct fusekeeper *keeper);
-
-/*
  * Unmounts now, where that is still what is mounted there, and ends the process: even while files
  * are open, whose readers get an error once nobody serves them. Returns 0 or an errno.
  */

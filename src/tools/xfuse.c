@@ -444,8 +444,6 @@ static int serve(struct xfuse *x)
 		return CLI_FAILED;
 	}
 	status = watch(x);
-	if (!status && !signals_stop() && !x->serve.error)
-		fusekeeper_gone(&x->keeper);
 	if (status || !x->serve.error)
 		return status;
 	cli_error("reading", "/dev/fuse", x->serve.error);
