@@ -133,6 +133,14 @@ arrives() {
 	done
 }
 
+@test "--no-fallback where nothing is refused: whatever is asked for is answered" {
+	requires fuse jq reader
+	make_source
+	arrives --via=splice --no-fallback
+	by splice vmsplice
+	holds '.fallback == null' stats
+}
+
 # -------------------------------------------------------------------------------- pipes
 
 @test "pipes that cannot be made larger: requests of 1 MiB are answered" {
