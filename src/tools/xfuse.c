@@ -243,18 +243,23 @@ static bool is_here(enum xp_feature_id id, struct xp_feature *feature)
 }
 
 /*
- * The largest READ, bytes. Pages of a payload and one of the header are a slot of a pipe each,
- * and a pipe's slots are a power of two: where it may not have more than 256, one page less is
- * asked for.
+ * The largest READ, bytes. A pipe has a slot for the header and one for each page of the payload,
+ * of which there is one more where it begins within a page. What is more than a pipe can hold is
+ * copied: so pages are given up for that if they are few, or if nothing may be copied.
  */
-static size_t read_max(enum xp_via via)
+static size_t read_max(const struct xfuse *x)
 {
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	struct xp_feature pipes;
+	size_t fits;
 
-	if (via == XP_VIA_COPY ||
-	    (is_here(XP_FEATURE_PIPE_SIZE, &pipes) && pipes.limit > (int64_t)FUSELOW_READ_MAX))
+	if (x->ways.ways[0] == XP_VIA_COPY || !is_here(XP_FEATURE_PIPE_SIZE, &pipes) ||
+	    pipes.limit < (int64_t)(3 * page))
 		return FUSELOW_READ_MAX;
-	return FUSELOW_READ_MAX - (size_t)sysconf(_SC_PAGESIZE);
+	fits = (size_t)pipes.limit - 2 * page;
+	if (fits > FUSELOW_READ_MAX)
+		return FUSELOW_READ_MAX;
+	return x->common.no_fallback || fits >= FUSELOW_READ_MAX / 2 ? fits : FUSELOW_READ_MAX;
 }
 
 /* Which ways there are to choose from. Returns 0, or the exit status after a line. */
@@ -271,7 +276,7 @@ static int find_ways(struct xfuse *x)
 							XP_VIA_SPLICE;
 	if (x->via == XP_VIA_AUTO || !spliced)
 		x->ways.ways[x->ways.count++] = XP_VIA_COPY;
-	x->mount.low.read_max = read_max(x->ways.ways[0]);
+	x->mount.low.read_max = read_max(x);
 	if (spliced || x->via == XP_VIA_COPY)
 		return CLI_OK;
 	decision.error = splice.error;
