@@ -31,7 +31,8 @@ $2 != pinning { heading() }
 
 END {
 	print "\nratio: the median over pairs of runs made side by side."
-	print "Units a second: times as fast as theirs; us, ms and KiB: times what theirs costs."
+	print "Units a second: times as fast as theirs."
+	print "us, ms, s/GiB and KiB: times what theirs costs."
 	print "by CPU: the same ratio from CPU time, which other programs disturb less."
 	print "calls: system calls, ours/theirs."
 	printf "Targets: %d met, %d missed. They are for pinned runs.\n", met, missed

@@ -372,7 +372,7 @@ enum xp_via {
 	XP_VIA_SENDFILE,        /* sendfile(2) */
 	XP_VIA_COPY_FILE_RANGE, /* copy_file_range(2) */
 	XP_VIA_TEE,             /* tee(2); for xp_fanout() and xp_emit() */
-	XP_VIA_VMSPLICE,        /* vmsplice(2); for xp_emit(), and from a pipe for xp_transfer() */
+	XP_VIA_VMSPLICE,        /* vmsplice(2); xp_emit(), messages, a pipe's xp_transfer() */
 	XP_VIA_COPY,            /* read(2) and write(2) */
 	XP_VIA_COUNT
 };
@@ -583,6 +583,180 @@ struct xp_emit {
  * Since: 0.1.0
  */
 XP_API int xp_emit(const struct xp_emit *job, struct xp_report *report) XP_NONNULL(1, 2);
+
+/* ---------------------------------------------------------------- messages */
+
+/*
+ * A message is a header and a payload that a device takes in one piece, as FUSE's takes a reply:
+ * the header comes first, and tells the length of what follows, which is known only once the
+ * payload has been gathered.
+ *
+ * A handle is made once and used for message after message; it keeps the pipes, the page of the
+ * header and the memory that they need. One handle serves one thread; each thread of a server has
+ * its own.
+ */
+struct xp_message;
+
+/* The largest header, bytes. */
+#define XP_MESSAGE_HEADER 4096
+
+struct xp_message_options {
+	/*
+	 * XP_VIA_SPLICE: the payload into one pipe, the header into another, and the payload
+	 * behind it. XP_VIA_VMSPLICE: the page of the header lies in the pipe before the payload,
+	 * and is written to afterwards; only where XP_FEATURE_VMSPLICE_SHARES. XP_VIA_COPY:
+	 * through memory. XP_VIA_AUTO: the first of these; but a message that begins with less
+	 * than 32 KiB of a descriptor is copied, which is quicker.
+	 */
+	enum xp_via via;
+	size_t capacity; /* header and payload to be ready for, bytes; 0: 128 KiB and a header */
+	unsigned flags;  /* XP_MOVE, XP_NO_FALLBACK */
+	/* Called once a decision, by the function that decides. May be NULL. */
+	void (*decided)(const struct xp_decision *decision, void *arg);
+	void *arg; /* handed to it */
+};
+
+/*
+ * xp_message_open - makes a handle for messages.
+ *
+ * @options: NULL for the defaults.
+ *
+ * Where a way is not here, the next serves: vmsplice, splice, copy. A single message is copied
+ * where an input refuses splices, or where its pieces take more slots than a pipe may have; the
+ * next one takes the handle's way again. From a device that refuses splices on, all are copied.
+ * Each of these is told to @options->decided the first time.
+ *
+ * @options->capacity is no limit: pipes and memory grow with the messages.
+ *
+ * Returns: a handle, or NULL with errno
+ *   EINVAL  an unknown flag, or a way that is none for messages.
+ *   EMFILE, ENFILE, ENOMEM  out of descriptors or memory.
+ *   EOPNOTSUPP  XP_NO_FALLBACK, and the way is not here.
+ * Since: 0.1.0
+ */
+XP_API struct xp_message *xp_message_open(const struct xp_message_options *options);
+
+/*
+ * xp_message_begin - begins a message; what was gathered and not sent is dropped.
+ *
+ * @message: a handle.
+ * @header: bytes of the header, at most XP_MESSAGE_HEADER; 0: none.
+ *
+ * The header may be written, and corrected, at any time until xp_message_send(), between other
+ * calls as well. It begins at a page.
+ *
+ * Returns: where the header is to be written, zeroed, valid until xp_message_send(); or NULL with
+ * errno
+ *   EINVAL  @header is too large.
+ *   ENOMEM  out of memory.
+ *   EOPNOTSUPP  XP_NO_FALLBACK, and this message would be copied.
+ * Since: 0.1.0
+ */
+XP_API void *xp_message_begin(struct xp_message *message, size_t header) XP_NONNULL(1);
+
+/*
+ * xp_message_add - adds a copy of memory to the payload.
+ *
+ * @message: a handle with a message that was begun.
+ * @from, @len: the memory, bytes; it may change afterwards.
+ *
+ * Returns: 0, or -1 with errno; what had been added before stays
+ *   EFAULT  the memory can't be read.
+ *   EINVAL  no message was begun.
+ *   ENOMEM  out of memory.
+ *   EOPNOTSUPP  XP_NO_FALLBACK, and the message would be copied.
+ * Since: 0.1.0
+ */
+XP_API int xp_message_add(struct xp_message *message, const void *from, size_t len) XP_NONNULL(1);
+
+/*
+ * xp_message_add_fd - adds what a descriptor holds to the payload.
+ *
+ * @message: a handle with a message that was begun.
+ * @fd: a file, block device, pipe, socket, terminal.
+ * @offset: read here, bytes, advanced; NULL: its own position.
+ * @len: bytes to add.
+ *
+ * Waits until there are @len bytes, or the end of the input, which is what read(2) says. So fewer
+ * bytes than @len are the end, with two exceptions for what is no file: the descriptor is
+ * non-blocking, and has no more now; or a signal came after the first byte.
+ *
+ * Where bytes are spliced, they are those that the file has when the device takes the message.
+ *
+ * Returns: bytes added, or -1 with errno, where what had been added before the failure stays in
+ * the message, and xp_message_length() tells how much that is
+ *   EAGAIN  @fd is non-blocking and has nothing now.
+ *   EBADF   @fd is closed or not open for reading.
+ *   EINTR   a signal came before the first byte.
+ *   EINVAL  no message was begun, @offset is negative, or @fd can't be read from.
+ *   EISDIR  @fd is a directory.
+ *   ENOMEM  out of memory.
+ *   EOPNOTSUPP  XP_NO_FALLBACK, and the message would be copied.
+ *   ESPIPE  @offset was given and @fd has no positions.
+ *   and what read(2) gives for the descriptor: ECONNRESET, EIO, ENOTCONN, ESTALE.
+ * Since: 0.1.0
+ */
+XP_API ssize_t xp_message_add_fd(struct xp_message *message, int fd, loff_t *offset, size_t len)
+	XP_NONNULL(1);
+
+/*
+ * xp_message_length - how long the message is so far.
+ *
+ * @message: a handle.
+ *
+ * Returns: header and payload, bytes; 0 if no message was begun.
+ * Errors: none.
+ * Since: 0.1.0
+ */
+XP_API size_t xp_message_length(const struct xp_message *message) XP_NONNULL(1);
+
+/*
+ * xp_message_via - the way that the message at hand takes, or took if it was sent.
+ *
+ * @message: a handle.
+ *
+ * Returns: XP_VIA_SPLICE, XP_VIA_VMSPLICE or XP_VIA_COPY; before the first message the handle's
+ *   way.
+ * Errors: none.
+ * Since: 0.1.0
+ */
+XP_API enum xp_via xp_message_via(const struct xp_message *message) XP_NONNULL(1);
+
+/*
+ * xp_message_send - sends the message by one splice(2), or one writev(2) where it is copied.
+ *
+ * @message: a handle with a message that was begun.
+ * @device: where to: a device that takes messages, or anything that can be written to.
+ *
+ * Whatever comes of it, the message is gone afterwards, and nothing of it reaches the next one.
+ * A device that refuses the splice and has taken nothing is written to.
+ *
+ * Returns: bytes that @device took, which may be fewer than xp_message_length() where it is no
+ * device for messages, or -1 with errno
+ *   EAGAIN  @device is non-blocking and has no room.
+ *   EBADF   @device is closed or not open for writing.
+ *   EINTR   a signal came while it waited.
+ *   EINVAL  no message was begun; or the device refuses the message: of FUSE's, the header's
+ *           length is not that of the message.
+ *   EMFILE, ENFILE, ENOMEM  out of descriptors or memory.
+ *   EOPNOTSUPP  XP_NO_FALLBACK, and the message would be copied.
+ *   EPIPE   nobody reads @device (and SIGPIPE is raised).
+ *   and what write(2) gives for the device: ENODEV, ENOENT (of FUSE's, that nobody waits for this
+ *   reply any more), EPERM, EIO, ENOSPC.
+ * Since: 0.1.0
+ */
+XP_API ssize_t xp_message_send(struct xp_message *message, int device) XP_NONNULL(1);
+
+/*
+ * xp_message_close - frees a handle, with what was gathered and not sent.
+ *
+ * @message: a handle, or NULL.
+ *
+ * Returns: nothing.
+ * Errors: none.
+ * Since: 0.1.0
+ */
+XP_API void xp_message_close(struct xp_message *message);
 
 /* ----------------------------------------------------------------- packets */
 

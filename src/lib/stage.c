@@ -7,6 +7,7 @@
  */
 #include "stage.h"
 
+#include "copy.h"
 #include "sys.h"
 
 static ssize_t account(struct stage *stage, ssize_t n, int sign)
@@ -67,6 +68,34 @@ int stage_reset(struct stage *stage)
 	return stage_open(stage, size);
 }
 
+int stage_grow(struct stage *stage, size_t size)
+{
+	int sized;
+
+	if (size <= stage->size)
+		return 0;
+	if (size > STAGE_MAX)
+		return -EPERM;
+	sized = sys_fcntl(stage->wr, F_SETPIPE_SZ, (long)size);
+	if (sized < 0)
+		return sized;
+	stage->size = (size_t)sized;
+	return 0;
+}
+
+/* A poll that waits for nothing can be interrupted nevertheless. */
+bool stage_full(const struct stage *stage)
+{
+	struct pollfd poll = { .fd = stage->wr, .events = POLLOUT };
+	int ready;
+
+	do {
+		ready = sys_poll(&poll, 1, 0);
+	} while (ready == -EINTR);
+
+	return !ready;
+}
+
 int stage_accepted(const struct stage *stage, int out, loff_t *offset)
 {
 	loff_t at = offset ? *offset : 0;
@@ -99,6 +128,13 @@ ssize_t stage_tee(struct stage *stage, int in, size_t len, unsigned flags)
 		n = sys_tee(in, stage->wr, len, flags);
 	} while (n == -EINTR);
 	return account(stage, n, 1);
+}
+
+ssize_t stage_write(struct stage *stage, const void *from, size_t len)
+{
+	const struct copy_end end = { .fd = stage->wr };
+
+	return account(stage, copy_put_pipe(&end, from, len, false), 1);
 }
 
 ssize_t stage_read(struct stage *stage, void *to, size_t len)

@@ -33,6 +33,12 @@ void stage_close(struct stage *stage);
 /* Throws away what it holds, by taking a new pipe: leftovers poison the next use. */
 int stage_reset(struct stage *stage);
 
+/* Makes it @size bytes large at least, with all that it holds. 0 or -errno. */
+int stage_grow(struct stage *stage, size_t size);
+
+/* Is no slot left, however few bytes it holds? */
+bool stage_full(const struct stage *stage);
+
 /*
  * Asks @out whether it takes splices, without giving it a byte: a splice from the empty
  * stage that must not wait. 0 if it does, or the -errno that it refuses with.
@@ -45,6 +51,9 @@ ssize_t stage_drain(struct stage *stage, int out, loff_t *offset, unsigned flags
 
 /* tee(2) of the head of pipe @in into the stage, which must be empty. */
 ssize_t stage_tee(struct stage *stage, int in, size_t len, unsigned flags);
+
+/* Writes to the stage what fits, without waiting: bytes, or -EAGAIN. */
+ssize_t stage_write(struct stage *stage, const void *from, size_t len);
 
 /* read(2) from the stage. */
 ssize_t stage_read(struct stage *stage, void *to, size_t len);

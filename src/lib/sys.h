@@ -109,6 +109,12 @@ static inline ssize_t sys_readv(int fd, const struct iovec *iov, int count)
 	return SYS_RESULT(readv(fd, iov, count));
 }
 
+/* writev(2) at the descriptor's own position. */
+static inline ssize_t sys_writev(int fd, const struct iovec *iov, int count)
+{
+	return SYS_RESULT(writev(fd, iov, count));
+}
+
 static inline ssize_t sys_recv(int fd, void *to, size_t len, int flags)
 {
 	return SYS_RESULT(recv(fd, to, len, flags));

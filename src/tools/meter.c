@@ -150,10 +150,10 @@ static void stats_text(const struct meter *meter, const struct xp_report *report
 	double seconds = meter_seconds(meter);
 	char bytes[32], rate[32];
 
-	cli_say("%llu bytes (%s) in %.3f s, %s/s, by %s in %llu calls%s%s%s",
+	cli_say("%llu bytes (%s) in %.3f s, %s/s, by %s in %llu calls%s%s%s%s",
 		(unsigned long long)report->bytes, human(bytes, (double)report->bytes), seconds,
 		human(rate, seconds > 0 ? (double)report->bytes / seconds : 0),
-		xp_via_name(report->via), (unsigned long long)report->calls,
+		xp_via_name(report->via), (unsigned long long)report->calls, meter->detail,
 		meter->fallback[0] ? " (" : "", meter->fallback, meter->fallback[0] ? ")" : "");
 	if (report->in_flight)
 		cli_say("%llu bytes were read and could not be written",

@@ -18,6 +18,7 @@ struct meter {
 	bool terminal;      /* standard error is one: redraw in place */
 	bool drawn;         /* a line stands there that has to be ended */
 	char fallback[160]; /* why a way was given up, "" if none was */
+	char detail[160];   /* what else the line of --stats says, "" if nothing */
 };
 
 /* Starts the clock; @total in bytes or 0. */

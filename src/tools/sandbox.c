@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <stddef.h>
 #include <string.h>
@@ -94,21 +95,38 @@ static const int looking[] = {
 	LISTMOUNT,
 };
 
+/* What serving files takes beyond the first. */
+static const int serving[] = {
+	SCMP_SYS(getdents64),
+	SCMP_SYS(readlinkat),
+	SCMP_SYS(dup3),
+	SCMP_SYS(statfs),
+	SCMP_SYS(fstatfs),
+	/* threads */
+	SCMP_SYS(mprotect),
+	SCMP_SYS(rseq),
+	SCMP_SYS(set_robust_list),
+	SCMP_SYS(sched_getaffinity),
+	SCMP_SYS(sched_yield),
+};
+
 /* The operations of keyctl(2) on a key that is known. */
 #define KEYCTL_DESCRIBE 6
 #define KEYCTL_WATCH_KEY 32
 
-/* Drops all but CAP_SYS_ADMIN, or that too. Returns 0 or an errno. */
-static int drop_capabilities(bool admin)
+#define NO_CAPABILITY (-1)
+
+/* Drops all but @keep. Returns 0 or an errno. */
+static int drop_capabilities(int keep)
 {
-	static const cap_value_t kept[] = { CAP_SYS_ADMIN };
+	cap_value_t kept[] = { keep };
 	cap_flag_value_t has = CAP_CLEAR;
 	cap_t now = cap_get_proc(), set = cap_init();
 	int result = now && set ? 0 : -1, error;
 
 	/* One that it hasn't can't be kept. */
-	if (!result && admin)
-		result = cap_get_flag(now, CAP_SYS_ADMIN, CAP_EFFECTIVE, &has);
+	if (!result && keep != NO_CAPABILITY)
+		result = cap_get_flag(now, keep, CAP_EFFECTIVE, &has);
 	if (!result && has == CAP_SET)
 		result = cap_set_flag(set, CAP_PERMITTED, 1, kept, CAP_SET) ||
 			 cap_set_flag(set, CAP_EFFECTIVE, 1, kept, CAP_SET);
@@ -132,16 +150,23 @@ static int allow_all(scmp_filter_ctx filter, const int *calls, size_t count)
 	return error;
 }
 
+/* Opening for reading. 0 or -errno. */
+static int allow_opening(scmp_filter_ctx filter)
+{
+	const scmp_datum_t writing = O_ACCMODE | O_CREAT | O_TRUNC | O_TMPFILE;
+
+	return seccomp_rule_add(
+		filter, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
+		SCMP_A2(SCMP_CMP_MASKED_EQ, writing & ~(scmp_datum_t)O_DIRECTORY, O_RDONLY));
+}
+
 /* 0 or -errno. */
 static int allow_looking(scmp_filter_ctx filter)
 {
-	const scmp_datum_t writing = O_ACCMODE | O_CREAT | O_TRUNC | O_TMPFILE;
 	int error = allow_all(filter, looking, sizeof(looking) / sizeof(looking[0]));
 
 	if (!error)
-		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,
-					 SCMP_A2(SCMP_CMP_MASKED_EQ,
-						 writing & ~(scmp_datum_t)O_DIRECTORY, O_RDONLY));
+		error = allow_opening(filter);
 	if (!error)
 		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(keyctl), 1,
 					 SCMP_A0(SCMP_CMP_EQ, KEYCTL_DESCRIBE, 0));
@@ -151,8 +176,26 @@ static int allow_looking(scmp_filter_ctx filter)
 	return error;
 }
 
+/* 0 or -errno. */
+static int allow_serving(scmp_filter_ctx filter)
+{
+	const scmp_datum_t thread = CLONE_VM | CLONE_THREAD;
+	int error = allow_all(filter, serving, sizeof(serving) / sizeof(serving[0]));
+
+	if (!error)
+		error = allow_opening(filter);
+	/* A filter can't see what clone3(2) is asked for; libc takes clone(2) where it's missing.
+	 */
+	if (!error)
+		error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+	if (!error)
+		error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+					 SCMP_A0(SCMP_CMP_MASKED_EQ, thread, thread));
+	return error;
+}
+
 /* 0 or an errno; ENOSYS, EINVAL or ECANCELED where the kernel has no filters. */
-static int load_filter(bool look)
+static int load_filter(int (*allow_more)(scmp_filter_ctx filter))
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
 	int error = filter ? 0 : -ENOMEM;
@@ -162,26 +205,27 @@ static int load_filter(bool look)
 		error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
 	if (!error)
 		error = allow_all(filter, allowed, sizeof(allowed) / sizeof(allowed[0]));
-	if (!error && look)
-		error = allow_looking(filter);
+	if (!error && allow_more)
+		error = allow_more(filter);
 	if (!error)
 		error = seccomp_load(filter);
 	seccomp_release(filter);
 	return -error;
 }
 
-static int enter(const struct cli_common *common, bool look, bool admin)
+static int enter(const struct cli_common *common, int (*allow_more)(scmp_filter_ctx filter),
+		 int keep)
 {
 	int error;
 
 	if (common->no_sandbox)
 		return CLI_OK;
-	error = drop_capabilities(admin);
+	error = drop_capabilities(keep);
 	if (error) {
 		cli_error("dropping", "capabilities", error);
 		return CLI_FAILED;
 	}
-	error = load_filter(look);
+	error = load_filter(allow_more);
 	if (error && common->explain)
 		cli_say("no seccomp filter: %s", strerror(error));
 	return CLI_OK;
@@ -189,10 +233,15 @@ static int enter(const struct cli_common *common, bool look, bool admin)
 
 int sandbox_enter(const struct cli_common *common)
 {
-	return enter(common, false, false);
+	return enter(common, NULL, NO_CAPABILITY);
 }
 
 int sandbox_enter_watching(const struct cli_common *common, bool admin)
 {
-	return enter(common, true, admin);
+	return enter(common, allow_looking, admin ? CAP_SYS_ADMIN : NO_CAPABILITY);
+}
+
+int sandbox_enter_serving(const struct cli_common *common)
+{
+	return enter(common, allow_serving, CAP_DAC_READ_SEARCH);
 }

@@ -20,4 +20,10 @@ int sandbox_enter(const struct cli_common *common);
  */
 int sandbox_enter_watching(const struct cli_common *common, bool admin);
 
+/*
+ * The same for a tool that serves files to others: it may look at everything, open it for reading,
+ * and start threads. CAP_DAC_READ_SEARCH is kept, without which root couldn't read what is others'.
+ */
+int sandbox_enter_serving(const struct cli_common *common);
+
 #endif

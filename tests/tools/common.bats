@@ -8,6 +8,7 @@ declare -gA EARNEST=(
 	[xtee]=out
 	[xpipe]='-- touch ran'
 	[xprobe]=splice
+	[xfuse]="$SMALL out"
 	[xshim]='-- touch ran'
 	[xdeny]='mkdir=EPERM -- touch ran'
 )

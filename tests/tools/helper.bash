@@ -9,21 +9,42 @@ HERE=$BATS_TEST_DIRNAME
 DATA=$BATS_SUITE_TMPDIR/data   # 2 MiB and a bit, random
 SMALL=$BATS_SUITE_TMPDIR/small # 20001 bytes, random
 TEXT=$BATS_SUITE_TMPDIR/text   # lines, for terminals
-TOOLS=(xsplice xtee xpipe xprobe xshim xdeny)
+TOOLS=(xsplice xtee xpipe xprobe xfuse xshim xdeny)
 OWNED=()
+LOOPS=()
 readonly HERE DATA SMALL TEXT TOOLS
 
 setup() {
 	cd "$BATS_TEST_TMPDIR"
 }
 
-# Ends what the test started, by number.
+# Ends what the test started, by number, once nothing can wait for its FUSE mounts any more.
 teardown() {
-	local pid
-	[[ ! -d $BATS_TEST_TMPDIR/fuse ]] || fusermount3 -u -z "$BATS_TEST_TMPDIR/fuse"
+	local pid place
+	fuse_mounts "$BATS_TEST_TMPDIR" | while IFS= read -r place; do
+		fusermount3 -u -z "$place"
+	done
 	for pid in "${OWNED[@]}"; do
-		if running "$pid"; then kill -KILL "$pid"; fi
+		if running "$pid"; then
+			# shellcheck disable=SC2046  # numbers are words
+			kill -KILL "$pid" $(descendants "$pid") 2>/dev/null || true
+		fi
 		wait "$pid" 2>/dev/null || true
+	done
+	for place in "${LOOPS[@]}"; do losetup -d "$place" || true; done
+}
+
+# fuse_mounts DIRECTORY - where FUSE file systems are mounted in it.
+fuse_mounts() {
+	awk -v w="$1/" 'index($5, w) == 1 && / - fuse/ { print $5 }' /proc/self/mountinfo
+}
+
+# descendants PID - every process below it.
+descendants() {
+	local child
+	for child in $(cat "/proc/$1/task/"*/children 2>/dev/null); do
+		printf '%s\n' "$child"
+		descendants "$child"
 	done
 }
 

@@ -25,6 +25,7 @@ here_fuse() {
 		cc -o "$BATS_SUITE_TMPDIR/fusedir" "$SUITES/fusedir.c" \
 			$(pkg-config --cflags --libs fuse3)
 }
+here_reader() { cc -O2 -o "$BATS_SUITE_TMPDIR/reader" "$SUITES/reader.c"; }
 # cause.c makes things happen faster than commands do.
 here_cause() { cc -o "$BATS_SUITE_TMPDIR/cause" "$SUITES/cause.c"; }
 here_strace() { strace -o /dev/null true; }
