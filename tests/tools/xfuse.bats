@@ -10,10 +10,10 @@ SIZE=$((5 * 1024 ** 3 + 4321)) # its bytes, with data here and there
 setup_file() {
 	offers fuse || return 0
 	mkdir "$BATS_FILE_TMPDIR/tree"
-	find /usr/include /usr/share /usr/lib -xdev ! -readable -prune -o \
-		-type f -size -128k -print0 >"$BATS_FILE_TMPDIR/list"
-	head -z -n 10000 "$BATS_FILE_TMPDIR/list" | sed -z 's|^/||' |
-		tar -C / --null -T - -c | tar -x --no-same-owner -C "$BATS_FILE_TMPDIR/tree"
+	head -z -n 10000 < <(cd / && find usr/include usr/share usr/lib -xdev ! -readable -prune -o \
+		-type f -size -128k -print0) >"$BATS_FILE_TMPDIR/list"
+	tar -C / --null -T "$BATS_FILE_TMPDIR/list" -c |
+		tar -x --no-same-owner -C "$BATS_FILE_TMPDIR/tree"
 	make_odd "$BATS_FILE_TMPDIR/tree/odd"
 	truncate -s $((5 * 1024 ** 3 + 4321)) "$BATS_FILE_TMPDIR/sparse"
 	local at
