@@ -19,11 +19,15 @@
 #define STOP_TRIES 100
 #define STOP_NSEC 10000000
 
+/* The kernel wants room for a WRITE of the largest size, though none ever comes, and its header. */
+#define REQUEST_ROOM (FUSELOW_READ_MAX + 4096)
+
 static struct worker {
 	struct fuseserve *serve;
 	struct fuseread *reader;
 	pthread_t thread;
 	bool running;
+	void *room;               /* for a request */
 	_Atomic uint64_t at_work; /* on this request */
 } workers[FUSESERVE_THREADS + 1];
 
@@ -41,9 +45,12 @@ int fuseserve_prepare(struct fuseserve *serve, struct fuseway *ways, unsigned fl
 	if (serve->ended < 0)
 		return -1;
 	/* All are alike: what the first says about its way goes for all of them. */
-	for (unsigned i = 0; i < readers; i++)
-		if (fuseread_open(&serve->readers[i], ways, flags, decided, arg))
+	for (unsigned i = 0; i < readers; i++) {
+		workers[i].room = malloc(REQUEST_ROOM);
+		if (!workers[i].room ||
+		    fuseread_open(&serve->readers[i], ways, flags, decided, arg))
 			return -1;
+	}
 	return 0;
 }
 
@@ -123,27 +130,45 @@ static void dispatch(struct worker *worker, const struct fuse_buf *buffer)
 	atomic_store(&worker->at_work, 0);
 }
 
+/*
+ * The next request: its length, 0 once nobody is served any more, or -1 with errno. An unmount
+ * is ENODEV, or ECONNABORTED if it comes while a request is handed over (fuse_dev_do_read()),
+ * which libfuse's own reading takes for a failure.
+ */
+static ssize_t receive(const struct fuseserve *serve, void *to)
+{
+	ssize_t n = read(fuse_session_fd(serve->session), to, REQUEST_ROOM);
+
+	return n < 0 && (errno == ENODEV || errno == ECONNABORTED) ? 0 : n;
+}
+
+/* A signal came, another thread was quicker, or the request was given up meanwhile. */
+static bool is_passing(int error)
+{
+	return error == EINTR || error == EAGAIN || error == ENOENT;
+}
+
 static void *work(void *arg)
 {
 	struct worker *worker = arg;
-	struct fuse_session *session = worker->serve->session;
-	struct fuse_buf buffer = { .mem = NULL };
+	struct fuseserve *serve = worker->serve;
+	struct fuse_buf buffer = { .mem = worker->room };
 	const uint64_t one = 1;
 
-	while (!fuse_session_exited(session)) {
-		int n = fuse_session_receive_buf(session, &buffer);
+	while (!fuse_session_exited(serve->session)) {
+		ssize_t n = receive(serve, buffer.mem);
 
-		if (n == -EINTR || n == -EAGAIN)
+		if (n < 0 && is_passing(errno))
 			continue;
 		if (n <= 0) {
-			worker->serve->error = n < 0 ? -n : 0;
+			serve->error = n < 0 ? errno : 0;
+			fuse_session_exit(serve->session);
 			break;
 		}
 		buffer.size = (size_t)n;
 		dispatch(worker, &buffer);
 	}
-	free(buffer.mem);
-	if (write(worker->serve->ended, &one, sizeof(one)) < 0)
+	if (write(serve->ended, &one, sizeof(one)) < 0)
 		abort(); /* an eventfd takes 2^64 - 2 of them */
 	return NULL;
 }
@@ -204,7 +229,9 @@ void fuseserve_stop(struct fuseserve *serve)
 		fusestream_end();
 	for (unsigned i = 0; i <= FUSESERVE_THREADS; i++) {
 		stop_worker(&workers[i]);
-		if (!workers[i].running && workers[i].reader)
-			fuseread_close(workers[i].reader);
+		if (workers[i].running || !workers[i].reader)
+			continue;
+		fuseread_close(workers[i].reader);
+		free(workers[i].room);
 	}
 }

@@ -122,6 +122,17 @@ all_gone() {
 	release
 }
 
+# What the device says when the unmount comes while a request is handed over.
+@test "an unmount in the midst of a request is an end, and no failure" {
+	requires fuse root
+	UNDER=(xdeny read@300+=ECONNABORTED --)
+	serve "$DATA"
+	while cat mnt/data >/dev/null 2>&1; do :; done
+	ends 0 "$PID"
+	await gone mnt
+	[[ $(grep -vc '^{' err) == 0 ]]
+}
+
 # background NAME - the processes of the xfuse that was started with --name=NAME.
 background() {
 	grep -lzxF -e "--name=$1" /proc/[0-9]*/cmdline 2>/dev/null | tr -dc '0-9\n' | grep .
