@@ -125,7 +125,8 @@ all_gone() {
 # What the device says when the unmount comes while a request is handed over.
 @test "an unmount in the midst of a request is an end, and no failure" {
 	requires fuse root
-	UNDER=(xdeny read@300=ECONNABORTED --)
+	# shellcheck disable=SC2034  # serve uses it
+	UNDER=(xdeny "read@300=ECONNABORTED" --)
 	serve "$DATA"
 	while cat mnt/data >/dev/null 2>&1; do :; done
 	ends 0 "$PID"

@@ -10,8 +10,8 @@ SIZE=$((5 * 1024 ** 3 + 4321)) # its bytes, with data here and there
 setup_file() {
 	offers fuse || return 0
 	mkdir "$BATS_FILE_TMPDIR/tree"
-	head -z -n 10000 < <(cd / && find usr/include usr/share usr/lib -xdev ! -readable -prune -o \
-		-type f -size -128k -print0) >"$BATS_FILE_TMPDIR/list"
+	head -z -n 10000 < <(cd / && find usr/include usr/share usr/lib -xdev \
+		! -readable -prune -o -type f -size -128k -print0) >"$BATS_FILE_TMPDIR/list"
 	tar -C / --null -T "$BATS_FILE_TMPDIR/list" -c |
 		tar -x --no-same-owner -C "$BATS_FILE_TMPDIR/tree"
 	make_odd "$BATS_FILE_TMPDIR/tree/odd"
