@@ -47,7 +47,8 @@ void fuselow_negotiate(void *data, struct fuse_conn_info *conn)
 }
 
 /* Lines come in pieces; "fuse: it failed\n" becomes "it failed". */
-static void on_words(enum fuse_log_level level, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void on_words(enum fuse_log_level level,
+							   const char *format, va_list args)
 {
 	size_t length = ended ? 0 : strlen(words);
 	const char *from;
@@ -63,7 +64,8 @@ static void on_words(enum fuse_log_level level, const char *format, va_list args
 	memmove(words, from, strlen(from) + 1);
 }
 
-static void on_locked_words(enum fuse_log_level level, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void on_locked_words(enum fuse_log_level level,
+								  const char *format, va_list args)
 {
 	pthread_mutex_lock(&lock);
 	on_words(level, format, args);

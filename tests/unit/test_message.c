@@ -188,7 +188,8 @@ static void limit_pipes(size_t largest)
 
 	must(filter);
 	must(!seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(fcntl), 2,
-			       SCMP_A1(SCMP_CMP_EQ, F_SETPIPE_SZ), SCMP_A2(SCMP_CMP_GT, largest)));
+			       SCMP_A1(SCMP_CMP_EQ, F_SETPIPE_SZ, 0),
+			       SCMP_A2(SCMP_CMP_GT, largest, 0)));
 	must(!seccomp_load(filter));
 	seccomp_release(filter);
 }
@@ -808,7 +809,7 @@ static void body_lies(void)
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
 
 	must(filter && !seccomp_rule_add(filter, SCMP_ACT_ERRNO(0), SCMP_SYS(splice), 1,
-					 SCMP_A1(SCMP_CMP_NE, 0)));
+					 SCMP_A1(SCMP_CMP_NE, 0, 0)));
 	must(!seccomp_load(filter));
 	seccomp_release(filter);
 	for (size_t i = 0; i < WAYS; i++) {
