@@ -134,12 +134,13 @@ all_gone() {
 	[[ $(grep -vc '^{' err) == 0 ]]
 }
 
-# background NAME - the processes of the xfuse that was started with --name=NAME.
+# background NAME - the processes of the xfuse that was started with --name=NAME. The pattern is no
+# argument: grep would find itself.
 background() {
-	grep -lzxF -e "--name=$1" /proc/[0-9]*/cmdline 2>/dev/null | tr -dc '0-9\n' | grep .
+	grep -lzxF -f <(printf '%s\n' "--name=$1") /proc/[0-9]*/cmdline 2>/dev/null | tr -dc '0-9\n'
 }
 
-none_of() { ! background "$1" >/dev/null; }
+none_of() { [[ -z $(background "$1") ]]; }
 
 @test "SIGKILL of what serves in the background" {
 	requires fuse
