@@ -16,6 +16,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sandbox.h"
+
 /* Linux 6.8: an id that is never used again. Before, one that the next mount may get. */
 #ifndef STATX_MNT_ID_UNIQUE
 #define STATX_MNT_ID_UNIQUE 0x4000u
@@ -72,26 +74,6 @@ static int unmount(const char *mountpoint, const struct fusekeeper_mount *mount)
 	return errno == EPERM ? ask_fusermount(mountpoint) : errno;
 }
 
-/* Rights that unmounting doesn't take. Failing to give them up hinders nothing. */
-static void give_up_rights(void)
-{
-	static const cap_value_t kept[] = { CAP_SYS_ADMIN };
-	cap_flag_value_t has = CAP_CLEAR;
-	cap_t now = cap_get_proc(), set = cap_init();
-
-	if (now && set && !cap_get_flag(now, CAP_SYS_ADMIN, CAP_PERMITTED, &has)) {
-		if (has == CAP_SET) {
-			cap_set_flag(set, CAP_PERMITTED, 1, kept, CAP_SET);
-			cap_set_flag(set, CAP_EFFECTIVE, 1, kept, CAP_SET);
-		}
-		cap_set_proc(set);
-	}
-	if (now)
-		cap_free(now);
-	if (set)
-		cap_free(set);
-}
-
 /* Nothing of the tool's stays open here, and no terminal's signal ends it. */
 static void stand_apart(int fd)
 {
@@ -110,7 +92,8 @@ static void stand_apart(int fd)
 	for (int number = 1; number < SIGRTMIN; number++)
 		if (number != SIGCHLD)
 			signal(number, SIG_IGN);
-	give_up_rights();
+	/* What unmounting doesn't take; failing to give it up hinders nothing. */
+	sandbox_drop_capabilities(CAP_SYS_ADMIN);
 }
 
 static _Noreturn void keep(const char *mountpoint)

@@ -116,8 +116,7 @@ static const int serving[] = {
 
 #define NO_CAPABILITY (-1)
 
-/* Drops all but @keep. Returns 0 or an errno. */
-static int drop_capabilities(int keep)
+int sandbox_drop_capabilities(int keep)
 {
 	cap_value_t kept[] = { keep };
 	cap_flag_value_t has = CAP_CLEAR;
@@ -220,7 +219,7 @@ static int enter(const struct cli_common *common, int (*allow_more)(scmp_filter_
 
 	if (common->no_sandbox)
 		return CLI_OK;
-	error = drop_capabilities(keep);
+	error = sandbox_drop_capabilities(keep);
 	if (error) {
 		cli_error("dropping", "capabilities", error);
 		return CLI_FAILED;

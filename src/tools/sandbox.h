@@ -26,4 +26,10 @@ int sandbox_enter_watching(const struct cli_common *common, bool admin);
  */
 int sandbox_enter_serving(const struct cli_common *common);
 
+/*
+ * Drops all capabilities but @keep, a number as in CAP_SYS_ADMIN, if it is there; those who enter
+ * one of the above need not. Returns 0 or an errno.
+ */
+int sandbox_drop_capabilities(int keep);
+
 #endif
