@@ -34,8 +34,6 @@ void fuselow_negotiate(void *data, struct fuse_conn_info *conn)
 	const struct fuselow *low = data;
 	const uint64_t one = 1;
 
-	/* Requests are looked at, so they have to be in memory. */
-	conn->want &= ~(unsigned)FUSE_CAP_SPLICE_READ;
 	/* What is cached goes where the size or the time of change is another. */
 	conn->want |= conn->capable & (FUSE_CAP_AUTO_INVAL_DATA | FUSE_CAP_ASYNC_READ |
 				       FUSE_CAP_ASYNC_DIO | FUSE_CAP_PARALLEL_DIROPS);

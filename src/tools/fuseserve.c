@@ -114,7 +114,7 @@ static void dispatch(struct worker *worker, const struct fuse_buf *buffer)
 {
 	struct fusewire_in in;
 
-	if (buffer->size < sizeof(in) || buffer->flags & FUSE_BUF_IS_FD)
+	if (buffer->size < sizeof(in))
 		return;
 	memcpy(&in, buffer->mem, sizeof(in));
 	/* An interrupt is never interrupted itself, and says nothing about what is at work. */
