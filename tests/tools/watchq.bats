@@ -576,6 +576,17 @@ same_bytes() { cmp "$1" <(printf %s "$2"); }
 	cmp expected got || fail "$(diff expected got)"
 }
 
+# caught_up - it comes to the last mount, in little memory, and has told the mounts that there are.
+caught_up() {
+	eventually grep -qF "\"path\":\"$W/last\"" all
+	(($(peak "$PID") < 8192)) || fail "$(peak "$PID") KiB"
+	stop
+	collected
+	mounted >expected
+	picture all >got
+	cmp expected got || fail "$(diff expected got; grep -c . all; grep loss all)"
+}
+
 @test "stopped during 20000 mounts: the right picture in the end, in little memory" {
 	requires cause jq no-asan
 	namespace
@@ -587,13 +598,7 @@ same_bytes() { cmp "$1" <(printf %s "$2"); }
 	within "$CAUSE" random 50 1 "$W"
 	within mount -t tmpfs none "$W/last"
 	signal CONT "$PID"
-	eventually grep -qF "\"path\":\"$W/last\"" all
-	(($(peak "$PID") < 8192)) || fail "$(peak "$PID") KiB"
-	stop
-	collected
-	mounted >expected
-	picture all >got
-	cmp expected got || fail "$(diff expected got; grep -c . all; grep loss all)"
+	caught_up
 }
 
 @test "a reader that stops during 20000 mounts gets the right picture, too" {
@@ -605,13 +610,7 @@ same_bytes() { cmp "$1" <(printf %s "$2"); }
 	within "$CAUSE" random 50 1 "$W"
 	within mount -t tmpfs none "$W/last"
 	collect
-	eventually grep -qF "\"path\":\"$W/last\"" all
-	(($(peak "$PID") < 8192)) || fail "$(peak "$PID") KiB"
-	stop
-	collected
-	mounted >expected
-	picture all >got
-	cmp expected got || fail "$(diff expected got; grep -c . all; grep loss all)"
+	caught_up
 }
 
 # ------------------------------------------------------------------------- what is refused

@@ -191,17 +191,21 @@ blocked() {
 	ends 0 "$PID"
 }
 
-@test "SIGTERM while a reader waits: it gets an error, and the mount goes" {
-	requires fuse
-	local server
+# a_reader_waits - xfuse as $SERVER shows a stream that brings nothing, to cat as $PID.
+a_reader_waits() {
 	fifo source
 	serve "fd:$FD"
-	server=$PID
+	SERVER=$PID
 	spawn cat mnt/data 2>err.reader
 	eventually blocked "$PID" cat
-	signal TERM "$server"
+}
+
+@test "SIGTERM while a reader waits: it gets an error, and the mount goes" {
+	requires fuse
+	a_reader_waits
+	signal TERM "$SERVER"
 	ends 1 "$PID"
-	PID=$server
+	PID=$SERVER
 	finished
 }
 
@@ -228,15 +232,10 @@ blocked() {
 
 @test "umount -f while a reader waits: it gets an error" {
 	requires fuse root
-	local server
-	fifo source
-	serve "fd:$FD"
-	server=$PID
-	spawn cat mnt/data 2>err.reader
-	eventually blocked "$PID" cat
+	a_reader_waits
 	umount -f mnt || true # busy it was; the connection is broken now
 	ends 1 "$PID"
-	PID=$server
+	PID=$SERVER
 	wait "$PID" || true
 	await gone mnt
 }
