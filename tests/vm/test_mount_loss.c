@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * More events than a queue holds: who mounts never waits, and whatever is missing is told by a
- * record of loss at its place. XP_PAIRS says how often to mount and unmount (default 10000).
+ * record of loss at its place. XP_PAIRS says how often to mount and unmount (default 100000).
  */
 #include "mounts.h"
 
@@ -174,7 +174,7 @@ static void slow_reader(struct seen seen, int done, int result)
 static void slow(void)
 {
 	const char *pairs_text = getenv("XP_PAIRS");
-	u64 pairs = pairs_text ? strtoull(pairs_text, NULL, 10) : 10000;
+	u64 pairs = pairs_text ? strtoull(pairs_text, NULL, 10) : 100000;
 	struct seen seen = watch_place();
 	int done[2], result[2], status;
 	double began, slowest;
