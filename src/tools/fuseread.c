@@ -11,8 +11,10 @@
 int fuseread_open(struct fuseread *reader, struct fuseway *ways, unsigned flags,
 		  void (*decided)(const struct xp_decision *decision, void *arg), void *arg)
 {
+	/* What begins within a page ends within another one. */
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
 	struct xp_message_options options = {
-		.capacity = sizeof(struct fusewire_out) + FUSELOW_READ_MAX,
+		.capacity = sizeof(struct fusewire_out) + FUSELOW_READ_MAX + page,
 		.flags = flags,
 		.decided = decided,
 		.arg = arg,
