@@ -18,8 +18,11 @@ setup() {
 	cd "$BATS_TEST_TMPDIR"
 }
 
-# Ends what the test started, by number, once nothing can wait for its FUSE mounts any more.
-teardown() {
+teardown() { clean_up; }
+
+# clean_up - ends what the test started, by number, once nothing can wait for its FUSE mounts any
+# more, and makes room: all tests together would leave gigabytes until the last one ends.
+clean_up() {
 	local pid place
 	fuse_mounts "$BATS_TEST_TMPDIR" | while IFS= read -r place; do
 		fusermount3 -u -z "$place"
@@ -32,6 +35,8 @@ teardown() {
 		wait "$pid" 2>/dev/null || true
 	done
 	for place in "${LOOPS[@]}"; do losetup -d "$place" || true; done
+	cd /
+	find "$BATS_TEST_TMPDIR" -xdev -mindepth 1 -delete || true
 }
 
 # fuse_mounts DIRECTORY - where FUSE file systems are mounted in it.

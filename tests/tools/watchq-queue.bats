@@ -4,13 +4,8 @@ load helper
 load watching
 
 teardown() {
-	local pid
-	for pid in "${OWNED[@]}"; do
-		if running "$pid"; then kill -KILL "$pid"; fi
-		wait "$pid" 2>/dev/null || true
-	done
+	clean_up
 	[[ ! ${RING:-} ]] || keyctl unlink "$RING" @u 2>/dev/null || true
-	[[ ! ${ATTACHED:-} ]] || losetup -d "$ATTACHED" || true
 	[[ ! ${ADDED:-} ]] || eventually loop_device remove
 }
 
@@ -283,6 +278,7 @@ changes() {
 	debugfs -w -R 'write /dev/null victim' image >/dev/null 2>&1
 	debugfs -w -R 'clri victim' image >/dev/null 2>&1
 	ATTACHED=$(losetup -f --show image)
+	LOOPS+=("$ATTACHED")
 	make fs
 	within mount -t ext4 "$ATTACHED" "$W/fs"
 	queue sb:"$W/fs"

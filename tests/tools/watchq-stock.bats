@@ -4,13 +4,8 @@ load helper
 load watching
 
 teardown() {
-	local pid
-	if [[ ${ATTACHED:-} ]]; then losetup -d "$ATTACHED" || true; fi
-	for pid in "${OWNED[@]}"; do
-		if running "$pid"; then kill -KILL "$pid"; fi
-		wait "$pid" 2>/dev/null || true
-	done
-	if [[ ${ADDED:-} ]]; then eventually loop_device remove; fi
+	clean_up
+	[[ ! ${ADDED:-} ]] || eventually loop_device remove
 }
 
 # stock OPTION... - watchq without the queue, in objects.
@@ -20,6 +15,7 @@ stock() { watching --backend=stock --json "$@"; }
 image() {
 	truncate -s 8M image
 	ATTACHED=$(losetup -f --show image)
+	LOOPS+=("$ATTACHED")
 }
 
 @test "no event is said to come from the queue" {
@@ -201,6 +197,7 @@ image() {
 	debugfs -w -R 'clri victim' image >/dev/null 2>&1
 	make ext4
 	ATTACHED=$(losetup -f --show image)
+	LOOPS+=("$ATTACHED")
 	within mount -t ext4 "$ATTACHED" "$W/ext4"
 	stock -o sb.error sb:"$W/ext4"
 	within ls -l "$W/ext4" >/dev/null 2>&1 || true

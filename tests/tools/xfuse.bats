@@ -24,6 +24,8 @@ setup_file() {
 	truncate -s $((5 * 1024 ** 3 + 4321)) "$BATS_FILE_TMPDIR/sparse"
 }
 
+teardown_file() { find "$BATS_FILE_TMPDIR" -xdev -mindepth 1 -delete; }
+
 # make_odd DIRECTORY - what a tree of headers and documents lacks: names, sizes, types, links,
 # times.
 make_odd() {
