@@ -5,6 +5,7 @@
 #include <linux/aio_abi.h>
 #include <linux/blkpg.h>
 #include <linux/fs.h>
+#include <sched.h>
 #include <signal.h>
 
 #define ID 0x5a
@@ -277,14 +278,22 @@ static void flood(void)
 	null_end(fd);
 }
 
-/* More errors in one interrupt than are held back for a watch, and room for all in the queue. */
+/*
+ * More errors in one interrupt than are held back for a watch, and room for all in the queue.
+ * Timers end requests in the order in which they were made only if all are one processor's.
+ */
 static void burst(void)
 {
 	int fd = bad_start("irqmode=2"), queue[2];
 	struct tally tally = { 0 };
+	cpu_set_t all, one;
 
+	CPU_ZERO(&one);
+	CPU_SET(0, &one);
 	open_watch(queue, NOTES, fd, ID);
+	must(!sched_getaffinity(0, sizeof(all), &all) && !sched_setaffinity(0, sizeof(one), &one));
 	must(at_once(fd, READ, 0, 1, 4, BURST) == BURST);
+	must(!sched_setaffinity(0, sizeof(all), &all));
 	must(watch_block(queue, fd, 0, 0) == -EBUSY);
 	read_all(queue, &tally, 4);
 	printf("# %u records, %u missing in %u gaps\n", tally.records, tally.missed, tally.gaps);
