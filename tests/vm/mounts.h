@@ -396,50 +396,57 @@ static inline bool nothing_else(const struct queue *queue)
 	return none;
 }
 
-#define MOST_NOTES 64
-
-/* Which of the expected records that are still to come @got is, or -1. */
-static inline int which(const struct queue *queue, const struct note *notes, int count,
-			const bool *seen, const union bytes *got)
+static inline union bytes removal_of(const struct queue *queue, u64 object)
 {
-	int i;
+	union bytes record = { .bytes = { 0 } };
 
-	for (i = 0; i < count; i++) {
-		union bytes record = record_of(queue, &notes[i]);
-
-		if (!seen[i] && !memcmp(&record, got, sizeof(record)))
-			return i;
-	}
-	return -1;
+	record.head.type = XP_WATCH_TYPE_META;
+	record.head.subtype = META_REMOVAL;
+	record.head.info = 16 | queue->id << INFO_ID_SHIFT;
+	record.removal.object = object;
+	return record;
 }
 
+#define MOST_NOTES 64
+
 /* The records of one operation, byte by byte, in any order. */
-static inline bool expect_notes(const struct queue *queue, const struct note *notes, int count)
+static inline bool expect_records(const struct queue *queue, const union bytes *want, int count)
 {
 	bool seen[MOST_NOTES] = { false };
 	union bytes got;
 	int left = count, i;
 
 	must(count <= MOST_NOTES);
-	for (i = 0; i < count && next_record(queue->fds[0], &got, PATIENCE) >= 0; i++) {
-		int found = which(queue, notes, count, seen, &got);
-
-		if (found < 0) {
+	while (left && next_record(queue->fds[0], &got, PATIENCE) >= 0) {
+		for (i = 0; i < count; i++) {
+			if (!seen[i] && !memcmp(&want[i], &got, sizeof(got)))
+				break;
+		}
+		if (i == count) {
 			tell("not expected", &got);
 			break;
 		}
-		seen[found] = true;
+		seen[i] = true;
 		left--;
 	}
 	for (i = 0; left && !on_base() && i < count; i++) {
-		if (!seen[i]) {
-			got = record_of(queue, &notes[i]);
-			tell("missing", &got);
-		}
+		if (!seen[i])
+			tell("missing", &want[i]);
 	}
 	if (left)
 		nothing_else(queue);
 	return !left;
+}
+
+static inline bool expect_notes(const struct queue *queue, const struct note *notes, int count)
+{
+	union bytes want[MOST_NOTES];
+	int i;
+
+	must(count <= MOST_NOTES);
+	for (i = 0; i < count; i++)
+		want[i] = record_of(queue, &notes[i]);
+	return expect_records(queue, want, count);
 }
 
 /* expect(queue, { sub-type, flags, mount, parent }, ...): these come, perhaps with others. */
@@ -453,22 +460,9 @@ static inline bool expect_notes(const struct queue *queue, const struct note *no
 /* The end of a watch on @object. */
 static inline bool removal(const struct queue *queue, u64 object)
 {
-	union bytes got, want = { .bytes = { 0 } };
+	union bytes want = removal_of(queue, object);
 
-	want.head.type = XP_WATCH_TYPE_META;
-	want.head.subtype = META_REMOVAL;
-	want.head.info = 16 | queue->id << INFO_ID_SHIFT;
-	want.removal.object = object;
-	if (next_record(queue->fds[0], &got, PATIENCE) < 0) {
-		if (!on_base())
-			tell("missing", &want);
-		return false;
-	}
-	if (!memcmp(&got, &want, sizeof(want)))
-		return true;
-	tell("not expected", &got);
-	tell("missing", &want);
-	return false;
+	return expect_records(queue, &want, 1);
 }
 
 /* ------------------------------------------------------------------ what is left */

@@ -157,10 +157,10 @@ static void change_watch(const struct queue *queue, unsigned int flags, int fd)
 	int error = watch(queue->fds[0], flags, fd, queue->id);
 
 	watches += !error;
-	refusals += error == -EAGAIN;
+	refusals += error == -EAGAIN || error == -ENOSPC;
 	errno = -error;
 	must(!error || error == -EBUSY || error == -EBADSLT || error == -EINVAL ||
-	     error == -EAGAIN || (on_base() && error == -ENOTTY));
+	     error == -EAGAIN || error == -ENOSPC || (on_base() && error == -ENOTTY));
 }
 
 static void watch_things(void)

@@ -13,7 +13,8 @@ static struct queue queue;
 
 /* What a reader has seen of a row of mounts, each ATTACHED and DETACHED, with rising ids. */
 struct seen {
-	u64 next;           /* the event that is due: twice the mount's id, and 1 for DETACHED */
+	u64 first;          /* the first event: twice the mount's id, and 1 for DETACHED */
+	u64 next;           /* the event that is due */
 	u64 records;        /* read, without those of loss */
 	u64 missing;        /* left out */
 	u64 losses;         /* records of loss */
@@ -103,7 +104,7 @@ static struct seen watch_place(void)
 	struct seen seen = { .next = 0 };
 
 	dir("place");
-	seen.next = 2 * next_mount();
+	seen.first = seen.next = 2 * next_mount();
 	queue = watch_here();
 	return seen;
 }
@@ -111,6 +112,7 @@ static struct seen watch_place(void)
 static void told_all(const struct seen *seen, u64 pairs)
 {
 	u64 end = 2 * pairs;
+	char byte[128];
 
 	printf("# %llu events: %llu read, %llu lost, %llu records of loss\n",
 	       (unsigned long long)end, (unsigned long long)seen->records,
@@ -121,6 +123,10 @@ static void told_all(const struct seen *seen, u64 pairs)
 	mended((seen->losses > 0) == (seen->records < end) && seen->records > 0,
 	       "there is a record of loss if, and only if, something was lost");
 	ok(seen->losses <= end - seen->records, "and no more of them than lost events");
+	mended(seen->next == seen->first + end || seen->lost_just_now,
+	       "the last event is read, or a loss was told after what was read");
+	ok(read(queue.fds[0], byte, sizeof(byte)) == -1 && errno == EAGAIN,
+	   "then there is nothing to be read: EAGAIN");
 }
 
 static void nobody_reads(void)
@@ -136,7 +142,6 @@ static void nobody_reads(void)
 	drain(&seen, NOTES);
 	mended(seen.losses == 1 && seen.records == NOTES, "one record of loss for all the others");
 	ok(!readable(queue.fds[0]), "which is the last");
-	seen.lost_just_now = true;
 	mount_pairs(1);
 	drain(&seen, NOTES);
 	mended(seen.records == NOTES + 2, "then events come again");

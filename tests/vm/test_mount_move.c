@@ -26,6 +26,54 @@ static void moved(void)
 	       "one that is read-only");
 }
 
+/* A tree of private mounts, and two that are not, whose top is moved to a shared parent. */
+static void made_shared(void)
+{
+	struct queue queue, child;
+	u64 s, c, d, b;
+
+	tmpfs("a");
+	s = tmpfs("a/s");
+	c = tmpfs("a/s/c");
+	d = tmpfs("a/s/c/d");
+	tmpfs("a/s/shared");
+	make("a/s/shared", MS_SHARED);
+	bind_mount("a/s/shared", "a/s/shared", 0);
+	make("a/s/shared", MS_SLAVE);
+	b = tmpfs("b");
+	make("b", MS_SHARED);
+	dir("b/x");
+	queue = watch_here();
+	child = watch_mount("a/s/c", 7);
+	must(!mount("a/s", "b/x", NULL, MS_MOVE, NULL));
+	mended(expect(&queue, { MOVED, 0, s, b }), "a move to a shared parent: the top is MOVED");
+	mended(exactly(&queue, { PROPAGATION, 0, s, b }, { PROPAGATION, RECURSIVE, c, s },
+		       { PROPAGATION, RECURSIVE, d, c },
+		       { PROPAGATION, RECURSIVE, at("b/x/shared"), parent_of(at("b/x/shared")) }),
+	       "then PROPAGATION for each that was not shared, and for no other");
+	mended(exactly(&child, { PROPAGATION, RECURSIVE, c, s }), "also to who watches a child");
+	must(status_of(d).propagation == MS_SHARED);
+	must(status_of(at("b/x/shared")).propagation == (MS_SHARED | MS_SLAVE));
+	make("b", MS_PRIVATE);
+	mended(exactly(&queue, { PROPAGATION, 0, b, at(".") }), "the parent is made private");
+	must(!mount("b/x", "a/s", NULL, MS_MOVE, NULL));
+	mended(exactly(&queue, { MOVED, 0, s, at("a") }), "a move from there changes no type");
+}
+
+static void made_shared_beneath(void)
+{
+	struct queue queue;
+	u64 a = tmpfs("a"), b = tmpfs("b"), x;
+
+	make("b", MS_SHARED);
+	x = tmpfs("b/x");
+	queue = watch_here();
+	must(!x_move_mount(AT_FDCWD, "a", AT_FDCWD, "b/x", X_MOVE_BENEATH));
+	mended(exactly(&queue, { MOVED, 0, a, b }, { PROPAGATION, 0, a, b }, { MOVED, 0, x, a }),
+	       "a move beneath a mount on a shared parent");
+	must(at("b/x") == x);
+}
+
 static void refused(void)
 {
 	struct queue queue;
@@ -116,9 +164,14 @@ static void pivoted_in_place(void)
 }
 
 static const struct test_case cases[] = {
-	{ "mounts moved", moved },    { "moves refused", refused },
-	{ "beneath", beneath },       { "a tree beneath", tree_beneath },
-	{ "pivot_root(2)", pivoted }, { "pivot_root(2) in place", pivoted_in_place },
+	{ "mounts moved", moved },
+	{ "mounts made shared", made_shared },
+	{ "mounts made shared, beneath", made_shared_beneath },
+	{ "moves refused", refused },
+	{ "beneath", beneath },
+	{ "a tree beneath", tree_beneath },
+	{ "pivot_root(2)", pivoted },
+	{ "pivot_root(2) in place", pivoted_in_place },
 };
 
 int main(void)

@@ -94,19 +94,34 @@ static void beneath(void)
 	mended(exactly(&upper, { MOVED, 0, a, new }), "the upper one is told that it has moved");
 }
 
-/* Two parents on one queue. */
 static void between(void)
 {
 	u64 a = tmpfs("a"), b = tmpfs("b"), c = tmpfs("a/c");
 	struct queue from = watch_mount("a", 1), to = watch_mount("b", 2),
-		     it = watch_mount("a/c", 3);
+		     it = watch_mount("a/c", 3), both = watch_mount("a", 4), second = both;
+	const struct note there = { MOVED, 0, c, b }, back = { MOVED, 0, c, a };
+	int fd = handle("b");
 
+	second.id = 5;
+	must_watch(&second, fd);
+	close(fd);
 	dir("b/d");
 	must(!mount("a/c", "b/d", NULL, MS_MOVE, NULL));
 	mended(exactly(&from, { MOVED, 0, c, b }), "a move: the old parent is told");
 	mended(exactly(&to, { MOVED, 0, c, b }), "the new one is");
 	mended(exactly(&it, { MOVED, 0, c, b }), "and the mount itself");
-	ok(a != b, "each once");
+	mended(expect_records(
+		       &both,
+		       (union bytes[]){ record_of(&both, &there), record_of(&second, &there) },
+		       2) &&
+		       nothing_else(&both),
+	       "a queue that watches both parents is told once for each");
+	must(!mount("b/d", "a/c", NULL, MS_MOVE, NULL));
+	mended(expect_records(&both,
+			      (union bytes[]){ record_of(&both, &back), record_of(&second, &back) },
+			      2) &&
+		       nothing_else(&both),
+	       "and when it moves back");
 }
 
 static void not_held(void)
@@ -124,7 +139,7 @@ static void not_held(void)
 	close(ns);
 }
 
-/* The watch of a mount that somebody still uses ends now or then, but once. */
+/* The watch of a mount that somebody still uses ends when nobody does, or is removed before. */
 static void used_to_the_end(void)
 {
 	u64 top = at("."), a = tmpfs("a");
@@ -135,6 +150,18 @@ static void used_to_the_end(void)
 	mended(expect(&queue, { DETACHED, 0, a, top }), "a lazy unmounting is told at once");
 	close(fd);
 	mended(removal(&queue, a), "when the last user is gone, the watch is");
+	ok(nothing_else(&queue), "nothing follows");
+
+	a = tmpfs("a");
+	queue = watch_mount("a", ID);
+	fd = handle("a");
+	must(!umount2("a", MNT_DETACH));
+	mended(expect(&queue, { DETACHED, 0, a, top }), "another that is still used");
+	mended(watch(queue.fds[0], 0, fd, ID) == -EINVAL, "can't be watched: EINVAL");
+	mended(watch(queue.fds[0], XP_WATCH_REMOVE, fd, ID) == 0, "its watch can be removed");
+	mended(removal(&queue, a), "which is told");
+	mended(watch(queue.fds[0], XP_WATCH_REMOVE, fd, ID) == -EBADSLT, "once: EBADSLT");
+	close(fd);
 	ok(nothing_else(&queue), "nothing follows");
 }
 

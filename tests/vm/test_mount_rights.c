@@ -130,6 +130,16 @@ static bool user_is_refused(void)
 	       errors(own_ns()) == -EPERM && errors(handle("/")) == -EPERM && nothing_else(&queue);
 }
 
+/* A queue that root has given it, with watches that root has added: it concerns nobody else. */
+static bool user_removes(void)
+{
+	become_user();
+	return watch(queue.fds[0], XP_WATCH_REMOVE, inherited_ns, 1) == 0 &&
+	       watch(queue.fds[0], XP_WATCH_REMOVE, inherited_mount, 1) == 0 &&
+	       watch(queue.fds[0], XP_WATCH_REMOVE, inherited_mount, 1) == -EBADSLT &&
+	       errors(inherited_mount) == -EPERM;
+}
+
 /* Root of a user namespace alone; the mount namespace is the host's still. */
 static bool inner_root_is_refused(void)
 {
@@ -153,6 +163,9 @@ static void users(void)
 	mended(child_succeeds(user_is_refused), "a detached tree of another: EPERM");
 	queue = empty_queue(1);
 	mended(errors(inherited_ns) == 0, "root itself may");
+	mended(errors(inherited_mount) == 0, "both");
+	mended(child_succeeds(user_removes),
+	       "who has root's queue can remove its watches, no more");
 }
 
 static void inside(int line)
