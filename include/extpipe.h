@@ -1078,7 +1078,8 @@ XP_API int xp_watch_service(struct xp_watch *watch, enum xp_source source,
  *   EBADF   @target->fd is not open.
  *   EINVAL  an unknown source, event or flag; @target->fd is no such object, or no mount's root.
  *   EKEYEXPIRED, EKEYREVOKED, ENOKEY  there is no such key.
- *   EMFILE, ENFILE, ENOMEM, ENOSPC  no descriptor, no memory, or 256 watches.
+ *   EMFILE, ENFILE, ENOMEM  no descriptor, or no memory.
+ *   ENOSPC  256 watches, or as many of the object as the kernel lets it have.
  *   ENXIO   the device is gone.
  *   EOPNOTSUPP  nothing here sees such events; xp_watch_service() says why.
  * Since: 0.1.0
