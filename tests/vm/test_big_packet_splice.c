@@ -4,6 +4,8 @@
 
 #include <sys/socket.h>
 
+#define SOON 20 /* seconds, for a child that has nothing to wait for */
+
 typedef ssize_t call_function(int from, int to, size_t len, unsigned int flags);
 
 static ssize_t call_tee(int from, int to, size_t len, unsigned int flags)
@@ -167,6 +169,51 @@ static void waits_in_vain(call_function *call)
 	close_both(from);
 }
 
+/* What a child that waits for room with a packet of seven slots finds, when that is taken. */
+static ssize_t packet_taken(call_function *call, size_t next, bool more)
+{
+	ssize_t *found = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+			      0);
+	int from[2], to[2], i;
+	ssize_t result;
+	pid_t child;
+
+	must(found != MAP_FAILED);
+	open_packets(from, CAPACITY, 0);
+	must(put(from[1], 7 * PAGE, 7) == 7 * PAGE && !pipe2(to, O_DIRECT));
+	for (i = 0; i < SLOTS - 2; i++)
+		must(put(to[1], 1, i) == 1);
+	child = start();
+	if (!child) {
+		close(from[1]);
+		alarm(SOON);
+		*found = call(from[0], to[1], CAPACITY, 0);
+		_exit(0);
+	}
+	await_sleep(child);
+	must(take(from[0], 7 * PAGE, 7) || on_base());
+	while (on_base() && queued(from[0]))
+		take_some(from[0], PAGE, 7);
+	must(!next || put(from[1], next, 8) == (ssize_t)next);
+	if (!more)
+		close(from[1]);
+	must(take(to[0], 1, 0));
+	result = status_of(child) ? -1 : *found;
+	munmap(found, PAGE);
+	if (more)
+		close(from[1]);
+	close(from[0]);
+	close_both(to);
+	return result;
+}
+
+static void another_reader(call_function *call)
+{
+	mended(packet_taken(call, 100, true) == 100,
+	       "another reader takes the packet: the next one, which fits, goes");
+	mended(packet_taken(call, 0, false) == 0, "or it is the end of the input");
+}
+
 /* Packets of one slot: whole if their pipe has a limit, cut as ever if not. */
 static void small(call_function *call)
 {
@@ -271,6 +318,7 @@ static void both(call_function *call, const char *name)
 	room(call);
 	waits(call);
 	waits_in_vain(call);
+	another_reader(call);
 	small(call);
 }
 

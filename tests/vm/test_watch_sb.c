@@ -209,10 +209,29 @@ static void objects(void)
 	refused(queue, memfd_create("m", 0), -EINVAL, "a memfd");
 	refused(queue, eventfd(0, 0), -EINVAL, "an eventfd");
 	refused(queue, open("/proc/self/ns/mnt", O_RDONLY), -EINVAL, "a namespace");
+	refused(queue, open("/proc/self/ns/mnt", O_PATH), -EINVAL, "its path");
 	ok(!ask_for(queue, "/proc/self/ns", 1, 0), "a directory in /proc");
 	ok(!ask_for(queue, "/dev/null", 2, 0), "a device: the file system that it is in");
 	ok(ask_for(queue, "/dev/null", 2, XP_WATCH_REMOVE) == 0, "which is not asked again");
 	close_both(queue);
+}
+
+/* The kernel has these mounted too, and users see the same. */
+static void also_internal(const char *type, const char *options)
+{
+	char where[] = "/tmp/internal.XXXXXX";
+	struct watch watch;
+	struct stat st;
+
+	must(mkdtemp(where) && !mount(type, where, type, 0, NULL) && !stat(where, &st));
+	open_queue(watch.queue, 32);
+	watch.id = ID;
+	watch.device = st.st_dev;
+	ok(!ask_for(watch.queue, where, ID, 0), "%s can be watched where it is mounted", type);
+	ok(!remount(where, 0, options) && only(&watch, REMOUNT, 0), "and is, as any other");
+	ok(!ask_for(watch.queue, where, ID, XP_WATCH_REMOVE) && ended(&watch), "until the end");
+	must(!umount2(where, 0) && !rmdir(where));
+	unwatch(&watch);
 }
 
 static int as_user(const void *argument)
@@ -324,6 +343,8 @@ int main(void)
 	must(!unshare(CLONE_NEWNS) && !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
 	query();
 	objects();
+	also_internal("debugfs", "mode=700");
+	also_internal("mqueue", NULL);
 	permission();
 	remounted();
 	remounted_tmpfs();

@@ -2,6 +2,7 @@
 /* Watches of file systems: no space, no inodes, and quotas. */
 #include "superblock.h"
 
+#include <limits.h>
 #include <linux/quota.h>
 #include <signal.h>
 #include <sys/quota.h>
@@ -9,6 +10,7 @@
 
 #define ID 0x0f
 #define PAGE 4096
+#define MIGRATE _IO('f', 9) /* EXT4_IOC_MIGRATE */
 
 static char page[PAGE];
 
@@ -134,6 +136,105 @@ static void ext4_large_attribute(void)
 	remove_image(&image);
 }
 
+/* Of such names a directory's block holds 15. */
+static const char *long_name(char letter)
+{
+	static char name[NAME_MAX + 1];
+
+	memset(name, letter, NAME_MAX);
+	return name;
+}
+
+/* A directory whose only block has no room for another of them. */
+static int full_directory(const char *where)
+{
+	int fd, i;
+
+	must(!mkdir(in(where, "d"), 0700));
+	fd = open(in(where, "d"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	must(fd >= 0);
+	for (i = 0; i < 15; i++)
+		must(!close(openat(fd, long_name((char)('a' + i)), O_WRONLY | O_CREAT, 0600)));
+	return fd;
+}
+
+/* A new name may need another block for its directory. */
+static void ext4_renames(void)
+{
+	struct image image = ext4_image(8192, "-b 4096 -m 0");
+	int directory, fd, i, good = 0;
+	const char *old;
+	struct watch watch;
+
+	mount_image(&image, 0, NULL);
+	directory = full_directory(image.where);
+	must(!close(new_file(image.where, "old")));
+	watch = watched(image.where, ID);
+	fd = full_file(image.where, "full");
+	failures(&watch);
+	old = in(image.where, "old");
+	for (i = 0; i < 3; i++)
+		good += fails(renameat(AT_FDCWD, old, directory, long_name('x'))) &&
+			failures(&watch) == 1;
+	ok(good == 3, "ext4: each of 3 renames that fail is told once");
+	ok(fails(renameat2(AT_FDCWD, old, directory, long_name('x'), RENAME_WHITEOUT)) &&
+		   failures(&watch) == 1,
+	   "so is one that leaves a whiteout");
+	ok(fails(linkat(AT_FDCWD, old, directory, long_name('x'), 0)) && failures(&watch) == 1,
+	   "and a link");
+	ok(!renameat(AT_FDCWD, old, directory, long_name('a')) && failures(&watch) == 0,
+	   "a name that is there already needs no space: nothing");
+	close(fd);
+	close(directory);
+	ok(unmounted(&watch, image.where, 0), "unmounted");
+	unwatch(&watch);
+	remove_image(&image);
+}
+
+/* What is within the inode has to be moved to a block before it can grow, or be mapped. */
+static void ext4_inline_data(void)
+{
+	struct image image = ext4_image(8192, "-b 4096 -m 0 -I 256 -O inline_data");
+	const struct xp_sb_record no_space = { .error = ENOSPC };
+	int small, fd;
+	struct watch watch;
+
+	mount_image(&image, 0, NULL);
+	small = new_file(image.where, "small");
+	must(small >= 0 && write(small, page, 50) == 50);
+	watch = watched(image.where, ID);
+	fd = full_file(image.where, "full");
+	failures(&watch);
+	/* ext4_setattr() takes it for an error of the file system as well. */
+	ok(fails(ftruncate(small, PAGE)) && told_more(&watch, NOSPC, 0, no_space) &&
+		   told_more(&watch, ERROR, 0, no_space) && nothing(&watch),
+	   "ext4, data in the inode: it is to become longer");
+	ok(fails(fallocate(small, 0, 0, PAGE)) && failures(&watch) == 1, "fallocate");
+	ok(apart(fault, &small, false) == -1 && failures(&watch) == 1, "a page fault");
+	ok(pwrite(small, "x", 1, 0) == 1 && failures(&watch) == 0, "a write within it: nothing");
+	close(fd);
+	close(small);
+	ok(unmounted(&watch, image.where, 0), "unmounted");
+	unwatch(&watch);
+	remove_image(&image);
+}
+
+/* With no inode left. */
+static void ext4_inode_needed(const struct watch *watch, const char *where)
+{
+	int directory = open(where, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int plain = open(in(where, "a"), O_RDWR | O_CLOEXEC);
+
+	must(directory >= 0 && plain >= 0);
+	ok(fails(renameat2(directory, "a", directory, "n", RENAME_WHITEOUT)) &&
+		   failures(watch) == 1,
+	   "a rename that is to leave a whiteout is told once");
+	ok(fails(ioctl(plain, MIGRATE)) && failures(watch) == 1,
+	   "so is a file that is to have extents");
+	close(plain);
+	close(directory);
+}
+
 static void ext4_inodes(void)
 {
 	struct image image = ext4_image(2048, "-N 16");
@@ -145,13 +246,15 @@ static void ext4_inodes(void)
 	watch = watched(image.where, ID);
 	while ((fd = new_file(image.where, name)) >= 0) {
 		close(fd);
-		name[0]++;
+		if (name[0]++ == 'a')
+			shell("chattr -e %s", in(image.where, "a"));
 	}
 	must(errno == ENOSPC);
 	ok(failures(&watch) == 1, "ext4: the first new file that fails is told once");
 	for (i = 0; i < 5; i++)
 		good += fails(new_file(image.where, "more")) && failures(&watch) == 1;
 	ok(good == 5, "so is each of the next 5");
+	ext4_inode_needed(&watch, image.where);
 	must(!umount2(image.where, 0));
 	unwatch(&watch);
 	remove_image(&image);
@@ -176,7 +279,7 @@ static void ext4_reserved(void)
 	watch = watched(image.where, ID);
 	while (!(result = apart(write_page, &fd, true)))
 		;
-	ok(result == ENOSPC && failures(&watch) >= 1, "ext4: a user, where root has space");
+	ok(result == ENOSPC && failures(&watch) == 1, "ext4: a user, where root has space");
 	ok(write(fd, page, PAGE) == PAGE && failures(&watch) == 0, "root has, and is not told");
 	close(fd);
 	must(!umount2(image.where, 0));
@@ -311,6 +414,8 @@ int main(void)
 		return tap_done();
 	ext4_blocks();
 	ext4_large_attribute();
+	ext4_renames();
+	ext4_inline_data();
 	ext4_inodes();
 	ext4_reserved();
 	tmpfs_blocks();
