@@ -38,6 +38,13 @@ check() # NAME COMMAND...
 	fi
 }
 
+# What a command is found to give; if it is another, what it had said to $scratch/said is shown.
+is() # NAME GOT EXPECTED
+{
+	check "$1" test "$2" = "$3"
+	[[ $2 == "$3" ]] || tap_note <"$scratch/said"
+}
+
 # Two lists, one item a line, that must agree; order and repeats don't matter.
 same() # NAME LABEL LIST LABEL LIST
 {
