@@ -6,7 +6,8 @@
 #include <linux/module.h>
 #include <linux/slab.h>
 
-static int __init plant_leak_init(void)
+/* Not __init, because kmemleak names who has allocated by what is there when it is asked. */
+static noinline int plant_leak(void)
 {
 	char *lost = kmalloc(64, GFP_KERNEL);
 
@@ -14,6 +15,11 @@ static int __init plant_leak_init(void)
 		return -ENOMEM;
 	OPTIMIZER_HIDE_VAR(lost);
 	return 0;
+}
+
+static int __init plant_leak_init(void)
+{
+	return plant_leak();
 }
 module_init(plant_leak_init);
 
