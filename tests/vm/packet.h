@@ -6,6 +6,7 @@
 #include "vm.h"
 
 #include <signal.h>
+#include <stdint.h>
 #include <sys/prctl.h>
 #include <sys/uio.h>
 
@@ -42,6 +43,51 @@ static inline void open_packets(int fds[2], unsigned int limit, int flags)
 	must(!pipe2(fds, O_DIRECT | O_CLOEXEC | flags));
 	must(fcntl(fds[0], F_GETPIPE_SZ) == CAPACITY);
 	must(set_limit(fds[1], limit) || on_base());
+}
+
+/* Both ends of a FIFO without a name. */
+static inline int open_fifo(int flags)
+{
+	char path[] = "/tmp/fifo.XXXXXX";
+	int fd;
+
+	must(mkdtemp(path));
+	must(!rmdir(path) && !mkfifo(path, 0600));
+	fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+	must(fd >= 0 && !fcntl(fd, F_SETFL, flags) && !unlink(path));
+	return fd;
+}
+
+/* Another descriptor of the same pipe, which is not in packet mode. */
+static inline int plain_writer(int fd, int flags)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	fd = open(path, O_WRONLY | O_CLOEXEC | flags);
+	must(fd >= 0);
+	return fd;
+}
+
+/* The same numbers each time, for who begins with the same state, which is not 0. */
+static inline unsigned int random_number(unsigned int *state)
+{
+	*state ^= *state << 13;
+	*state ^= *state >> 17;
+	*state ^= *state << 5;
+	return *state;
+}
+
+#define DIGEST_START 0xcbf29ce484222325u
+
+/* FNV-1a, going on from @digest. */
+static inline uint64_t digest_of(uint64_t digest, const void *bytes, size_t len)
+{
+	const unsigned char *byte = bytes;
+
+	while (len--)
+		digest = (digest ^ *byte++) * 0x100000001b3u;
+	return digest;
 }
 
 /* A byte of a packet tells where it is, and in which packet. */

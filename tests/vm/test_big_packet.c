@@ -48,18 +48,12 @@ static void other_files(void)
 
 static void fifo(void)
 {
-	char path[] = "/tmp/fifo.XXXXXX";
-	int fd;
+	int fd = open_fifo(O_NONBLOCK | O_DIRECT);
 
-	must(mkdtemp(path));
-	must(!rmdir(path) && !mkfifo(path, 0600));
-	fd = open(path, O_RDWR | O_NONBLOCK);
-	must(fd >= 0 && !fcntl(fd, F_SETFL, O_NONBLOCK | O_DIRECT));
 	mended(set_limit(fd, 3 * PAGE) && put(fd, 10000, 1) == 10000 && next_packet(fd) == 10000 &&
 		       take(fd, 10000, 1) && is_empty(fd),
 	       "a FIFO takes them too");
 	close(fd);
-	unlink(path);
 }
 
 /* Each multiple of a page, and what is near it. */
@@ -233,24 +227,13 @@ static void full(void)
 	close_both(fds);
 }
 
-/* The other descriptor is of the same pipe, and not in packet mode. */
-static int plain_writer(int fd)
-{
-	char path[32];
-
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	fd = open(path, O_WRONLY | O_NONBLOCK);
-	must(fd >= 0);
-	return fd;
-}
-
 static void polled(void)
 {
 	struct epoll_event event = { .events = EPOLLOUT }, edge = { .events = EPOLLOUT | EPOLLET };
 	int fds[2], plain, level = epoll_create1(0), edges = epoll_create1(0), i;
 
 	open_packets(fds, 8 * PAGE, O_NONBLOCK);
-	plain = plain_writer(fds[1]);
+	plain = plain_writer(fds[1], O_NONBLOCK);
 	must(level >= 0 && !epoll_ctl(level, EPOLL_CTL_ADD, fds[1], &event));
 	must(edges >= 0 && !epoll_ctl(edges, EPOLL_CTL_ADD, fds[1], &edge));
 	for (i = 0; i < 8; i++)
@@ -412,7 +395,7 @@ static void plain_bytes(void)
 	int fds[2], plain;
 
 	open_packets(fds, CAPACITY, O_NONBLOCK);
-	plain = plain_writer(fds[1]);
+	plain = plain_writer(fds[1], O_NONBLOCK);
 	must(put(plain, 10, 1) == 10 && put(fds[1], 20, 2) == 20 && put(plain, 5000, 3) == 5000 &&
 	     put(fds[1], 6000, 4) == 6000 && put(plain, 7, 5) == 7);
 	mended(next_packet(fds[0]) == 10 && take(fds[0], 10, 1), "plain bytes end before a packet");

@@ -32,21 +32,13 @@ struct shared {
 
 static struct shared *shared;
 
-static unsigned int random_number(unsigned int *state)
+/* Of a packet's bytes behind its head; the number is in it too. */
+static unsigned int sum_of(const unsigned char *packet, const struct head *head)
 {
-	*state ^= *state << 13;
-	*state ^= *state >> 17;
-	*state ^= *state << 5;
-	return *state;
-}
+	uint64_t sum = digest_of(DIGEST_START + head->number, packet + sizeof(*head),
+				 head->len - sizeof(*head));
 
-static unsigned int sum_of(const unsigned char *bytes, size_t len)
-{
-	unsigned int sum = 2166136261u;
-
-	while (len--)
-		sum = (sum ^ *bytes++) * 16777619u;
-	return sum;
+	return (unsigned int)(sum ^ sum >> 32);
 }
 
 static void on_alarm(int number)
@@ -101,7 +93,7 @@ static void writer(const struct crowd *crowd, int fd, unsigned int id)
 		head.len = some_length(crowd, &state);
 		for (size_t i = sizeof(head); i < head.len; i++)
 			bytes[i] = (unsigned char)(random_number(&state) >> 8);
-		head.sum = sum_of(bytes + sizeof(head), head.len - sizeof(head)) + head.number;
+		head.sum = sum_of(bytes, &head);
 		memcpy(bytes, &head, sizeof(head));
 		do
 			n = write(fd, bytes, head.len);
@@ -119,7 +111,7 @@ static void check(const unsigned char *bytes, size_t len, int last[WRITERS])
 	if (len >= sizeof(head))
 		memcpy(&head, bytes, sizeof(head));
 	if (head.writer >= WRITERS || head.number >= PACKETS || head.len != len ||
-	    head.sum != sum_of(bytes + sizeof(head), len - sizeof(head)) + head.number) {
+	    head.sum != sum_of(bytes, &head)) {
 		__atomic_add_fetch(&shared->torn, 1, __ATOMIC_RELAXED);
 		return;
 	}

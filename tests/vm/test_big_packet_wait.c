@@ -79,7 +79,6 @@ static void all_at_once(void)
 {
 	static const size_t lengths[] = { 3 * PAGE, 1, 5 * PAGE, 100, 2 * PAGE, PAGE };
 	int fds[2], right = 0, plain;
-	char path[32];
 	pid_t children[7];
 
 	open_packets(fds, CAPACITY, 0);
@@ -89,9 +88,7 @@ static void all_at_once(void)
 		await_sleep(children[i]);
 	}
 	/* One that is not in packet mode waits exclusively, as ever. */
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", fds[1]);
-	plain = open(path, O_WRONLY);
-	must(plain >= 0);
+	plain = plain_writer(fds[1], 0);
 	children[6] = start_writer((int[2]){ fds[0], plain }, 10, 6);
 	await_sleep(children[6]);
 	mended(take(fds[0], CAPACITY, 1), "a packet of the whole pipe");
