@@ -23,6 +23,48 @@ static pid_t start_writer(int fds[2], size_t len, unsigned int seed)
 	_exit(n == (ssize_t)len ? 0 : n < 0 ? errno : 255);
 }
 
+/*
+ * What poll says of a pipe with @used slots in use is what a write then finds: of the limit's size,
+ * in whole pages or a byte above the last but one. A write that may not wait fails with EAGAIN, or
+ * its packet is there as a whole.
+ */
+static bool honest(int fds[2], unsigned int used, unsigned int pages, size_t limit)
+{
+	bool room = used + pages <= SLOTS, right;
+	unsigned int i;
+	ssize_t n;
+
+	must(set_limit(fds[1], (unsigned int)limit) || on_base());
+	for (i = 0; i < used; i++)
+		must(put(fds[1], 1, i) == 1);
+	right = writable(fds[1]) == room;
+	n = put(fds[1], limit, 99);
+	right &= room ? n == (ssize_t)limit : fails(n, EAGAIN);
+	right &= queued(fds[0]) == (int)(used + (room ? limit : 0));
+	for (i = 0; i < used; i++)
+		must(take(fds[0], 1, i));
+	right &= !room || take(fds[0], limit, 99);
+	right &= is_empty(fds[0]);
+	drain(fds[0]);
+	return right;
+}
+
+/* One pipe for all, so that packets lie anywhere in its ring. */
+static void polled(void)
+{
+	unsigned int used, pages, right = 0;
+	int fds[2];
+
+	open_packets(fds, CAPACITY, O_NONBLOCK);
+	for (used = 0; used <= SLOTS; used++)
+		for (pages = 1; pages <= SLOTS; pages++)
+			right += honest(fds, used, pages, pages * PAGE) &&
+				 honest(fds, used, pages, (pages - 1) * PAGE + 1);
+	mended(right == (SLOTS + 1) * SLOTS,
+	       "with each use of the slots and each limit, poll says whether the limit fits");
+	close_both(fds);
+}
+
 /* Each read frees a slot; the writer needs five of them. */
 static void needs_several(void)
 {
@@ -272,6 +314,7 @@ static void no_starvation(void)
 int main(void)
 {
 	alarm(PATIENCE);
+	polled();
 	needs_several();
 	in_line();
 	all_at_once();
