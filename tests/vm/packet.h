@@ -163,6 +163,28 @@ static inline bool writable(int fd)
 	return poll_fd.revents & POLLOUT;
 }
 
+static inline void do_nothing(int number)
+{
+	(void)number;
+}
+
+/* Signals interrupt system calls then; which start again if @flags has SA_RESTART. */
+static inline void let_interrupt(int number, int flags)
+{
+	struct sigaction action = { .sa_handler = do_nothing, .sa_flags = flags };
+
+	must(!sigaction(number, &action, NULL));
+}
+
+/* Zeros, which children that are started later share. */
+static inline void *shared_memory(size_t len)
+{
+	void *memory = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	must(memory != MAP_FAILED);
+	return memory;
+}
+
 /* Memory of @pages pages, after which there is none. */
 static inline unsigned char *fenced(size_t pages)
 {

@@ -41,18 +41,13 @@ static unsigned int sum_of(const unsigned char *packet, const struct head *head)
 	return (unsigned int)(sum ^ sum >> 32);
 }
 
-static void on_alarm(int number)
-{
-	(void)number;
-}
-
 /* A signal each millisecond or so, whose handler does not let system calls start again. */
 static void start_alarms(void)
 {
-	struct sigaction action = { .sa_handler = on_alarm };
 	struct itimerval interval = { { 0, 1300 }, { 0, 1300 } };
 
-	must(!sigaction(SIGALRM, &action, NULL) && !setitimer(ITIMER_REAL, &interval, NULL));
+	let_interrupt(SIGALRM, 0);
+	must(!setitimer(ITIMER_REAL, &interval, NULL));
 }
 
 static void count(unsigned int *counter)
@@ -264,9 +259,7 @@ static const struct crowd crowds[] = {
 
 int main(void)
 {
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-		      0);
-	must(shared != MAP_FAILED);
+	shared = shared_memory(sizeof(*shared));
 	for (size_t i = 0; i < sizeof(crowds) / sizeof(*crowds); i++)
 		run_crowd(&crowds[i]);
 	return tap_done();

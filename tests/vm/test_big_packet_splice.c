@@ -172,13 +172,11 @@ static void waits_in_vain(call_function *call)
 /* What a child that waits for room with a packet of seven slots finds, when that is taken. */
 static ssize_t packet_taken(call_function *call, size_t next, bool more)
 {
-	ssize_t *found = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-			      0);
+	ssize_t *found = shared_memory(PAGE);
 	int from[2], to[2], i;
 	ssize_t result;
 	pid_t child;
 
-	must(found != MAP_FAILED);
 	open_packets(from, CAPACITY, 0);
 	must(put(from[1], 7 * PAGE, 7) == 7 * PAGE && !pipe2(to, O_DIRECT));
 	for (i = 0; i < SLOTS - 2; i++)

@@ -144,25 +144,18 @@ static void all_at_once(void)
 	close_both(fds);
 }
 
-static void on_signal(int number)
-{
-	(void)number;
-}
-
 static void interrupted(void)
 {
-	struct sigaction action = { .sa_handler = on_signal };
 	int fds[2], i;
 	pid_t first, second, restarted;
 
 	open_full(fds, CAPACITY);
-	sigaction(SIGUSR1, &action, NULL);
+	let_interrupt(SIGUSR1, 0);
 	first = start_writer(fds, 5000, 1);
 	await_sleep(first);
 	second = start_writer(fds, 5000, 2);
 	await_sleep(second);
-	action.sa_flags = SA_RESTART;
-	sigaction(SIGUSR1, &action, NULL);
+	let_interrupt(SIGUSR1, SA_RESTART);
 	restarted = start_writer(fds, 5000, 3);
 	await_sleep(restarted);
 	must(!kill(second, SIGUSR1));
@@ -278,12 +271,11 @@ static void reader_waits(void)
 /* As many small packets as there is room for, and one that needs the whole pipe each time. */
 static void no_starvation(void)
 {
-	int *done = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int *done = shared_memory(PAGE);
 	int fds[2], right = 0, i;
 	pid_t children[5];
 	ssize_t n;
 
-	must(done != MAP_FAILED);
 	open_packets(fds, CAPACITY, 0);
 	for (i = 0; i < 5; i++) {
 		children[i] = start();
