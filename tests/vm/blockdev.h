@@ -18,7 +18,6 @@
 
 #define SECTOR 512
 #define CONFIGFS "/sys/kernel/config"
-#define WAIT_MS 10000 /* for what must come; a slow machine takes long */
 
 /* ------------------------------------------------------------------------------ devices */
 
@@ -45,12 +44,9 @@ static inline dev_t number_of(int fd)
 static inline void null_set(const char *name, const char *attribute, const char *value)
 {
 	char path[128];
-	int fd;
 
 	snprintf(path, sizeof(path), CONFIGFS "/nullb/%s/%s", name, attribute);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	must(fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value));
-	close(fd);
+	write_file(path, value);
 }
 
 /* A null_blk device of 1 MiB that keeps what is written; then "attribute=value" words, NULL. */
@@ -170,15 +166,7 @@ static inline void dm_load(struct dm_call *table, const char *name)
 /* Asks for a watch of FD by ID, or for its removal: 0 or the error, negative. */
 static inline int watch_block(const int queue[2], int fd, unsigned int id, unsigned int flags)
 {
-	struct xp_watch_object object = {
-		.size = sizeof(object),
-		.flags = flags,
-		.type = XP_WATCH_TYPE_BLOCK,
-		.fd = fd,
-		.id = id,
-	};
-
-	return ioctl(queue[0], XP_IOC_WATCH_QUEUE_WATCH, &object) ? -errno : 0;
+	return watch_object(queue[0], XP_WATCH_TYPE_BLOCK, fd, id, flags);
 }
 
 /* A queue of NOTES that watches FD by ID. */
@@ -186,14 +174,6 @@ static inline void open_watch(int queue[2], unsigned int notes, int fd, unsigned
 {
 	open_queue(queue, notes);
 	must(!watch_block(queue, fd, id, 0));
-}
-
-/* Reads the next record, which has to come: its bytes. */
-static inline int next_record(const int queue[2], void *record, size_t size)
-{
-	struct pollfd poll_fd = { .fd = queue[0], .events = POLLIN };
-
-	return poll(&poll_fd, 1, WAIT_MS) == 1 ? (int)read(queue[0], record, size) : -1;
 }
 
 /*
@@ -206,52 +186,87 @@ static inline bool nothing_more(const int queue[2], int fd)
 	return !readable(queue[0]) && !queued(queue[0]);
 }
 
-/* Is the next record, each byte of it, the one that is wanted but for its header? */
-static inline bool is_next(const int queue[2], unsigned int id, dev_t device, unsigned int subtype,
-			   struct xp_block_record wanted)
+/* The record, whole, that has these fields beside its head and the device. */
+static inline struct xp_block_record
+block_record(unsigned int id, dev_t device, unsigned int subtype, struct xp_block_record record)
 {
-	unsigned int got[sizeof(wanted) / 4];
-	int n = next_record(queue, got, sizeof(got)), i;
+	record.watch[0] = XP_WATCH_TYPE_BLOCK | subtype << 24;
+	record.watch[1] = sizeof(record) | id << INFO_ID_SHIFT;
+	record.dev_major = major(device);
+	record.dev_minor = minor(device);
+	return record;
+}
 
-	wanted.watch[0] = XP_WATCH_TYPE_BLOCK | subtype << 24;
-	wanted.watch[1] = sizeof(wanted) | id << INFO_ID_SHIFT;
-	wanted.dev_major = major(device);
-	wanted.dev_minor = minor(device);
-	if (n == sizeof(wanted) && !memcmp(got, &wanted, sizeof(wanted)))
-		return true;
-	printf("# %d bytes:", n);
-	for (i = 0; i < n / 4; i++)
-		printf(" %#x", got[i]);
-	printf("\n");
-	return false;
+static inline struct xp_block_record change_record(unsigned int id, dev_t device,
+						   unsigned int subtype, u64 capacity)
+{
+	return block_record(id, device, subtype, (struct xp_block_record){ .sector = capacity });
+}
+
+static inline struct xp_block_record error_record(unsigned int id, dev_t device, u64 sector,
+						  unsigned int sectors, unsigned int operation,
+						  unsigned int error)
+{
+	return block_record(id, device, XP_WATCH_BLOCK_ERROR,
+			    (struct xp_block_record){ .sector = sector,
+						      .length = sectors * SECTOR,
+						      .operation = operation,
+						      .error = error });
 }
 
 static inline bool is_change(const int queue[2], unsigned int id, dev_t device,
-			     unsigned int subtype, unsigned long long capacity)
+			     unsigned int subtype, u64 capacity)
 {
-	return is_next(queue, id, device, subtype, (struct xp_block_record){ .sector = capacity });
+	const struct xp_block_record wanted = change_record(id, device, subtype, capacity);
+
+	return is_record(queue[0], &wanted, sizeof(wanted));
 }
 
-static inline bool is_error(const int queue[2], unsigned int id, dev_t device,
-			    unsigned long long sector, unsigned int sectors, unsigned int operation,
-			    unsigned int error)
+static inline bool is_error(const int queue[2], unsigned int id, dev_t device, u64 sector,
+			    unsigned int sectors, unsigned int operation, unsigned int error)
 {
-	return is_next(queue, id, device, XP_WATCH_BLOCK_ERROR,
-		       (struct xp_block_record){ .sector = sector,
-						 .length = sectors * SECTOR,
-						 .operation = operation,
-						 .error = error });
+	const struct xp_block_record wanted = error_record(id, device, sector, sectors, operation,
+							   error);
+
+	return is_record(queue[0], &wanted, sizeof(wanted));
 }
 
-/* Is the next record that of a watch's end, with the device's number, or none if DEVICE is 0? */
-static inline bool is_end(const int queue[2], unsigned int id, dev_t device)
+/* Are the next COUNT records those that are WANTED, in any order? */
+static inline bool are_records(const int queue[2], struct xp_block_record *wanted, int count)
+{
+	union bytes got;
+	ssize_t n;
+	int i;
+
+	for (; count; wanted[i] = wanted[--count]) {
+		n = next_record(queue[0], &got, WAIT_MS);
+		for (i = 0; i < count; i++) {
+			if (n == sizeof(*wanted) && !memcmp(&got, &wanted[i], sizeof(*wanted)))
+				break;
+		}
+		if (i == count) {
+			show(&got, n);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* The record of a watch's end, with the device's number, or none if DEVICE is 0. */
+static inline union bytes end_record(unsigned int id, dev_t device)
 {
 	unsigned int length = device ? 16 : 8;
-	unsigned int wanted[] = { XP_WATCH_TYPE_META, length | id << INFO_ID_SHIFT, minor(device),
-				  major(device) };
-	unsigned int got[sizeof(wanted) / 4];
 
-	return next_record(queue, got, sizeof(got)) == (int)length && !memcmp(got, wanted, length);
+	return (union bytes){ .words = { XP_WATCH_TYPE_META | META_REMOVAL << 24,
+					 length | id << INFO_ID_SHIFT, minor(device),
+					 major(device) } };
+}
+
+static inline bool is_end(const int queue[2], unsigned int id, dev_t device)
+{
+	const union bytes wanted = end_record(id, device);
+
+	return is_record(queue[0], &wanted, wanted.head.info & INFO_LENGTH);
 }
 
 #endif

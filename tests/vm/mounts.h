@@ -12,11 +12,8 @@
 
 #include <sched.h>
 #include <signal.h>
-#include <stdint.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
-
-typedef uint64_t u64;
 
 #define ATTACHED XP_WATCH_MOUNT_ATTACHED
 #define DETACHED XP_WATCH_MOUNT_DETACHED
@@ -28,8 +25,7 @@ typedef uint64_t u64;
 #define READONLY XP_WATCH_MOUNT_READONLY
 #define PROPAGATED XP_WATCH_MOUNT_PROPAGATED
 
-#define META_REMOVAL 0
-#define PATIENCE 5000 /* milliseconds for what must come */
+#define PATIENCE (on_base() ? 0 : WAIT_MS) /* there, nothing comes */
 #define CASE_SECONDS 120
 
 /* ------------------------------------------------------------------ what libc may lack */
@@ -250,13 +246,7 @@ struct queue {
 /* 0, or the error. */
 static inline int watch(int queue, unsigned int flags, int fd, unsigned int id)
 {
-	struct xp_watch_object object = { .size = sizeof(object),
-					  .flags = flags,
-					  .type = XP_WATCH_TYPE_MOUNT,
-					  .fd = fd,
-					  .id = id };
-
-	return ioctl(queue, XP_IOC_WATCH_QUEUE_WATCH, &object) ? -errno : 0;
+	return watch_object(queue, XP_WATCH_TYPE_MOUNT, fd, id, flags);
 }
 
 /* For a fixture: where there are no watches, the case goes on without. */
@@ -320,15 +310,6 @@ struct note {
 	u64 mount, parent;
 };
 
-union bytes {
-	char bytes[128];
-	struct record head;
-	struct xp_mount_record mount;
-	struct {
-		u64 head, object;
-	} removal;
-};
-
 static inline void tell(const char *what, const union bytes *record)
 {
 	static const char *const names[] = { "ATTACHED", "DETACHED",    "MOVED",
@@ -347,27 +328,6 @@ static inline void tell(const char *what, const union bytes *record)
 	       (unsigned long long)record->mount.mnt_id,
 	       (unsigned long long)record->mount.parent_id,
 	       (unsigned long long)record->mount.mnt_ns_id);
-}
-
-/*
- * One record within @wait milliseconds: its length, or -1. A read gives as many whole records as
- * there is room for, and ENOBUFS if there is none for the first.
- */
-static inline ssize_t next_record(int fd, union bytes *record, int wait)
-{
-	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
-	size_t room = 0;
-	ssize_t n;
-
-	memset(record, 0, sizeof(*record));
-	must(poll(&poll_fd, 1, on_base() ? 0 : wait) >= 0);
-	do {
-		room += sizeof(record->removal.head);
-		n = read(fd, record, room);
-	} while (n < 0 && errno == ENOBUFS && room < sizeof(*record));
-	must(n > 0 || errno == EAGAIN);
-	must(n < 0 || (record->head.info & INFO_LENGTH) == n);
-	return n;
 }
 
 static inline union bytes record_of(const struct queue *queue, const struct note *note)

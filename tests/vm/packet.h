@@ -207,30 +207,6 @@ static inline pid_t start(void)
 	return child;
 }
 
-/* Waits until @child, which runs nothing but one system call that blocks, sleeps in it. */
-static inline void await_sleep(pid_t child)
-{
-	char path[32], state = 'R';
-	FILE *stat;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", child);
-	while (state != 'S' && state != 'Z') {
-		stat = fopen(path, "re");
-		must(stat && fscanf(stat, "%*d (%*[^)]) %c", &state) == 1);
-		fclose(stat);
-		usleep(1000);
-	}
-}
-
-static inline bool is_asleep(pid_t child)
-{
-	siginfo_t info = { .si_pid = 0 };
-
-	await_sleep(child);
-	must(!waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT));
-	return !info.si_pid;
-}
-
 static inline int status_of(pid_t child)
 {
 	int status;

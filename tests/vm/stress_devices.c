@@ -8,21 +8,14 @@
  * To be run beside stress_watch. Prints TAP.
  */
 #include "blockdev.h"
+#include "stress.h"
 
 #include <sched.h>
 #include <sys/wait.h>
-#include <time.h>
 
 enum { WORKERS_OF_A_KIND = 2, NOTES = 64 };
 
-static time_t deadline;
-static unsigned int seed;
 static unsigned long records, losses;
-
-static unsigned int chance(unsigned int of)
-{
-	return (unsigned int)rand_r(&seed) % of;
-}
 
 /* What a watch may be answered: the user's other watches, of stress_watch, may be the last ones. */
 static bool may_be(int error)
@@ -30,27 +23,18 @@ static bool may_be(int error)
 	return !error || error == -EAGAIN || (on_base() && error == -ENOTTY);
 }
 
-static bool go_on(void)
-{
-	return time(NULL) < deadline;
-}
-
 /* What is read must be whole, and of the type that is watched. */
 static void read_all(const int queue[2], unsigned int type)
 {
-	union {
-		struct record head;
-		unsigned char bytes[128];
-	} got;
+	union bytes got;
 	ssize_t n;
 
-	while ((n = read(queue[0], &got, sizeof(got))) > 0) {
-		must(n >= 8);
+	while ((n = next_record(queue[0], &got, 0)) > 0) {
 		if (got.head.type == XP_WATCH_TYPE_META) {
-			losses += got.head.subtype == META_LOSS;
+			losses += tells_loss(&got);
 			continue;
 		}
-		must(got.head.type == type && (got.head.info & INFO_LENGTH) == 40);
+		must(got.head.type == type && n == 40);
 		records++;
 	}
 }
@@ -121,16 +105,13 @@ static void file_systems(void)
 	must(!unshare(CLONE_NEWNS) && !mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL));
 	must(mkdtemp(dir));
 	while (go_on()) {
-		struct xp_watch_object object = { .size = sizeof(object),
-						  .type = XP_WATCH_TYPE_SB,
-						  .id = chance(256) };
-		int queue[2], times = (int)chance(20);
+		int queue[2], times = (int)chance(20), fd;
 
 		open_queue(queue, NOTES);
 		must(!mount("stress", dir, "tmpfs", 0, "size=64k"));
-		object.fd = open(dir, O_PATH | O_CLOEXEC);
-		must(may_be(ioctl(queue[0], XP_IOC_WATCH_QUEUE_WATCH, &object) ? -errno : 0));
-		close(object.fd);
+		fd = open(dir, O_PATH | O_CLOEXEC);
+		must(may_be(watch_object(queue[0], XP_WATCH_TYPE_SB, fd, chance(256), 0)));
+		close(fd);
 		while (times-- > 0) {
 			fill(dir);
 			must(!mount(NULL, dir, NULL, MS_REMOUNT | (chance(2) ? MS_RDONLY : 0),
@@ -186,7 +167,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: stress_devices [SECONDS]\n");
 		return 2;
 	}
-	deadline = time(NULL) + seconds;
+	deadline = now() + seconds;
 	alarm((unsigned int)seconds + 120);
 	for (kind = 0; kind < KINDS; kind++)
 		for (i = 0; i < WORKERS_OF_A_KIND; i++)

@@ -11,32 +11,10 @@
  * A source of other events is a row of the table of workers.
  */
 #include "mounts.h"
-
-#include <time.h>
+#include "stress.h"
 
 #define NAMESPACES 3
 #define PLACES 6
-
-static double deadline;
-static unsigned int seed;
-
-static unsigned int chance(unsigned int of)
-{
-	return (unsigned int)rand_r(&seed) % of;
-}
-
-static double now(void)
-{
-	struct timespec time;
-
-	must(!clock_gettime(CLOCK_MONOTONIC, &time));
-	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
-static bool go_on(void)
-{
-	return now() < deadline;
-}
 
 /* A place that others use at the same time: what is done there may well fail. */
 static const char *place(void)
@@ -124,8 +102,8 @@ static bool well_formed(const union bytes *got, u64 ns, unsigned int id)
 	const struct record *head = &got->head;
 	unsigned int known = RECURSIVE | READONLY | PROPAGATED;
 
-	if (head->type == XP_WATCH_TYPE_META && head->subtype == META_LOSS)
-		return head->info == 8;
+	if (tells_loss(got))
+		return true;
 	if ((head->info >> INFO_ID_SHIFT & 0xff) != id)
 		return false;
 	if (head->type == XP_WATCH_TYPE_META)

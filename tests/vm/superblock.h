@@ -9,8 +9,6 @@
 #include <sys/sysmacros.h>
 
 #define USER 1000
-#define PATIENCE 10000 /* milliseconds for what must come */
-#define META_REMOVAL 0
 
 #define REMOUNT XP_WATCH_SB_REMOUNT
 #define ERROR XP_WATCH_SB_ERROR
@@ -31,15 +29,7 @@ struct watch {
 /* Asks for a watch of the file system that FD is on, or for its removal: 0, or the error. */
 static inline int ask(const int queue[2], int fd, unsigned int id, unsigned int flags)
 {
-	struct xp_watch_object object = {
-		.size = sizeof(object),
-		.flags = flags,
-		.type = XP_WATCH_TYPE_SB,
-		.fd = fd,
-		.id = id,
-	};
-
-	return ioctl(queue[0], XP_IOC_WATCH_QUEUE_WATCH, &object) ? -errno : 0;
+	return watch_object(queue[0], XP_WATCH_TYPE_SB, fd, id, flags);
 }
 
 static inline int ask_for(const int queue[2], const char *path, unsigned int id, unsigned int flags)
@@ -70,28 +60,6 @@ static inline void unwatch(struct watch *watch)
 	close_both(watch->queue);
 }
 
-/* Reads a record that has to come. */
-static inline ssize_t next_record(const struct watch *watch, void *record, size_t size)
-{
-	struct pollfd poll_fd = { .fd = watch->queue[0], .events = POLLIN };
-
-	return poll(&poll_fd, 1, PATIENCE) == 1 ? read(watch->queue[0], record, size) : -1;
-}
-
-static inline bool is_record(const struct watch *watch, const void *wanted, ssize_t size)
-{
-	unsigned int got[32] = { 0 };
-	ssize_t n = next_record(watch, got, (size_t)size), i;
-
-	if (n == size && !memcmp(got, wanted, (size_t)size))
-		return true;
-	printf("# %zd bytes:", n);
-	for (i = 0; i < n / 4; i++)
-		printf(" %#x", got[i]);
-	printf("\n");
-	return false;
-}
-
 /* Is nothing queued? What happens is posted before the call ends that makes it happen. */
 static inline bool nothing(const struct watch *watch)
 {
@@ -106,7 +74,7 @@ static inline bool told_more(const struct watch *watch, unsigned int subtype, un
 	wanted.watch[1] = sizeof(wanted) | watch->id << INFO_ID_SHIFT | flags;
 	wanted.dev_major = major(watch->device);
 	wanted.dev_minor = minor(watch->device);
-	return is_record(watch, &wanted, sizeof(wanted));
+	return is_record(watch->queue[0], &wanted, sizeof(wanted));
 }
 
 static inline bool told(const struct watch *watch, unsigned int subtype, unsigned int flags)
@@ -130,7 +98,7 @@ static inline bool ended(const struct watch *watch)
 		       sizeof(wanted) | watch->id << INFO_ID_SHIFT },
 		     watch->device };
 
-	return is_record(watch, &wanted, sizeof(wanted)) && nothing(watch);
+	return is_record(watch->queue[0], &wanted, sizeof(wanted)) && nothing(watch);
 }
 
 /* Unmounts, which must not fail, and must be told with the flag. */

@@ -5,8 +5,6 @@
  */
 #include "mounts.h"
 
-#include <time.h>
-
 #define NOTES 512 /* the largest queue */
 
 static struct queue queue;
@@ -28,7 +26,7 @@ static void see(struct seen *seen, const union bytes *got)
 {
 	u64 event = got->mount.mnt_id * 2 + (got->head.subtype == DETACHED);
 
-	if (got->head.type == XP_WATCH_TYPE_META && got->head.subtype == META_LOSS) {
+	if (tells_loss(got)) {
 		seen->losses++;
 		seen->lost_just_now = true;
 		return;
@@ -60,14 +58,6 @@ static u64 drain(struct seen *seen, u64 most)
 		see(seen, &got);
 	}
 	return count;
-}
-
-static double now(void)
-{
-	struct timespec time;
-
-	must(!clock_gettime(CLOCK_MONOTONIC, &time));
-	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
 /* The longest time that a pair took. */

@@ -35,14 +35,6 @@ static void become_user(void)
 	must(!prctl(PR_SET_DUMPABLE, 1));
 }
 
-static void write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	must(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
-	close(fd);
-}
-
 /* Root of a user namespace, and as little as the user outside of it. */
 static void become_root_inside(int flags)
 {

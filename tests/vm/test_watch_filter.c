@@ -18,13 +18,13 @@ static void post(unsigned int subtype, unsigned int flags)
 /* Which sub-type is next in the queue, or -1. */
 static int next(void)
 {
-	struct record record;
-	ssize_t n = read(queue[0], &record, 8);
+	union bytes got;
+	ssize_t n = next_record(queue[0], &got, 0);
 
-	must(n == 8 || (n == -1 && errno == EAGAIN));
-	must(n < 0 || (record.type == XP_WATCH_TYPE_KEY &&
-		       (record.info & 0xffff) == (8 | FEED_ID << INFO_ID_SHIFT)));
-	return n < 0 ? -1 : (int)record.subtype;
+	must(n == 8 || n == -1);
+	must(n < 0 || (got.head.type == XP_WATCH_TYPE_KEY &&
+		       (got.head.info & 0xffff) == (8 | FEED_ID << INFO_ID_SHIFT)));
+	return n < 0 ? -1 : (int)got.head.subtype;
 }
 
 static void set_filter(struct filter *filter)

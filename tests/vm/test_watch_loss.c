@@ -27,10 +27,10 @@ static void events(int count)
 /* One record: its type, or -1 for EAGAIN. */
 static int next(int fd, struct record *record)
 {
-	ssize_t n = read(fd, record, KEY_RECORD);
+	union bytes got;
+	ssize_t n = next_record(fd, &got, 0);
 
-	must(n > 0 || errno == EAGAIN);
-	must(n < 0 || (record->info & INFO_LENGTH) == n);
+	*record = got.head;
 	return n < 0 ? -1 : (int)record->type;
 }
 

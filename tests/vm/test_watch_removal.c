@@ -3,7 +3,6 @@
 #include "vm.h"
 
 #define FEED_ID 0x5a
-#define META_REMOVAL 0
 
 int main(void)
 {

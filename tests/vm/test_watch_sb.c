@@ -242,14 +242,6 @@ static int as_user(const void *argument)
 	return -ask_for(queue, argument, ID, 0);
 }
 
-static void write_file(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	must(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
-	close(fd);
-}
-
 /* Root of a user namespace: its own file systems, and not the host's. */
 static int as_root_of_namespace(const void *argument)
 {
@@ -323,14 +315,13 @@ static void overrun(void)
 {
 	const char *where = tmpfs(NULL);
 	struct watch watch = watched(where, ID);
-	const unsigned int loss[] = { XP_WATCH_TYPE_META | META_LOSS << 24, 8 };
 	int i, count = 0;
 
 	for (i = 0; i < 40; i++)
 		must(!remount(where, 0, NULL));
 	for (i = 0; i < 32; i++)
 		count += told(&watch, REMOUNT, 0);
-	ok(count == 32 && is_record(&watch, loss, sizeof(loss)) && nothing(&watch),
+	ok(count == 32 && is_loss(watch.queue[0]) && nothing(&watch),
 	   "32 records, and that the others are lost");
 	must(!umount2(where, 0) && !rmdir(where));
 	unwatch(&watch);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* Watches of file systems: damage, forced shutdowns, and devices that go. */
+#include "blockdev.h"
 #include "superblock.h"
 
 #include <dirent.h>
@@ -245,27 +246,25 @@ static void forced_while_frozen(void)
 	remove_image(&image);
 }
 
-#define NULLB "/sys/kernel/config/nullb/sb"
-
 static void device_gone(void)
 {
 	char where[] = "/tmp/gone.XXXXXX";
 	struct watch watch;
 
 	must(mkdtemp(where));
-	must(!mount("configfs", "/sys/kernel/config", "configfs", 0, NULL) || errno == EBUSY);
-	must(!mkdir(NULLB, 0700));
-	shell("cd " NULLB "; echo 2 >size; echo 1 >memory_backed; echo 1 >power");
+	null_configure("sb", "size=2", NULL);
+	null_power("sb", true);
 	shell("mkfs.ext4 -q -F /dev/sb");
 	must(!mount("/dev/sb", where, "ext4", 0, NULL));
 	watch = watched(where, ID);
-	shell("echo 0 >" NULLB "/power");
+	null_power("sb", false);
 	ok(only(&watch, SHUTDOWN, 0), "the device is gone: SHUTDOWN, once");
 	ok(!access(where, F_OK) && new_file(where, "file") == -1 && nothing(&watch),
 	   "what fails for it is no event");
 	ok(unmounted(&watch, where, 0), "unmounted: told of again, and the end");
 	unwatch(&watch);
-	must(!rmdir(NULLB) && !rmdir(where));
+	null_remove("sb");
+	must(!rmdir(where));
 }
 
 int main(void)

@@ -14,9 +14,15 @@
 #include <extpipe/uapi.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
+
+typedef uint64_t u64;
+
+#define WAIT_MS 10000 /* for what must come; a slow machine takes long */
 
 static inline bool on_base(void)
 {
@@ -38,7 +44,20 @@ struct record {
 
 #define INFO_LENGTH 0x7fu
 #define INFO_ID_SHIFT 8
+#define META_REMOVAL 0
 #define META_LOSS 1
+
+/* A whole record of any kind, and zeros after it. */
+union bytes {
+	char bytes[128];
+	unsigned int words[32];
+	struct record head;
+	struct xp_mount_record mount;
+	struct xp_block_record block;
+	struct {
+		u64 head, object;
+	} removal;
+};
 
 struct filter {
 	unsigned int count, reserved;
@@ -76,6 +95,120 @@ static inline int queued(int fd)
 
 	must(!ioctl(fd, FIONREAD, &bytes));
 	return bytes;
+}
+
+/* Asks @queue for a watch of @fd by @id, or for its removal: 0, or the error. */
+static inline int watch_object(int queue, unsigned int type, int fd, unsigned int id,
+			       unsigned int flags)
+{
+	struct xp_watch_object object = {
+		.size = sizeof(object),
+		.flags = flags,
+		.type = type,
+		.fd = fd,
+		.id = id,
+	};
+
+	return ioctl(queue, XP_IOC_WATCH_QUEUE_WATCH, &object) ? -errno : 0;
+}
+
+/*
+ * One record within @wait milliseconds: its length, or -1. A read gives as many whole records as
+ * there is room for, and ENOBUFS if there is none for the first.
+ */
+static inline ssize_t next_record(int fd, union bytes *record, int wait)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+	size_t room = 0;
+	ssize_t n;
+
+	memset(record, 0, sizeof(*record));
+	must(poll(&poll_fd, 1, wait) >= 0);
+	do {
+		room += sizeof(record->removal.head);
+		n = read(fd, record, room);
+	} while (n < 0 && errno == ENOBUFS && room < sizeof(*record));
+	must(n > 0 || errno == EAGAIN);
+	must(n < 0 || (record->head.info & INFO_LENGTH) == n);
+	return n;
+}
+
+static inline void show(const union bytes *record, ssize_t length)
+{
+	ssize_t i;
+
+	printf("# %zd bytes:", length);
+	for (i = 0; i < length / 4; i++)
+		printf(" %#x", record->words[i]);
+	printf("\n");
+}
+
+/* Is the next record, which has to come, this one, each byte of it? */
+static inline bool is_record(int fd, const void *wanted, size_t size)
+{
+	union bytes got;
+	ssize_t n = next_record(fd, &got, WAIT_MS);
+
+	if (n == (ssize_t)size && !memcmp(&got, wanted, size))
+		return true;
+	show(&got, n);
+	return false;
+}
+
+static inline bool tells_loss(const union bytes *record)
+{
+	return record->words[0] == (XP_WATCH_TYPE_META | META_LOSS << 24) && record->words[1] == 8;
+}
+
+static inline bool is_loss(int fd)
+{
+	const unsigned int wanted[] = { XP_WATCH_TYPE_META | META_LOSS << 24, 8 };
+
+	return is_record(fd, wanted, sizeof(wanted));
+}
+
+/* ------------------------------------------------------------------ time and processes */
+
+/* Seconds. */
+static inline double now(void)
+{
+	struct timespec time;
+
+	must(!clock_gettime(CLOCK_MONOTONIC, &time));
+	return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
+}
+
+/* A file of the kernel's, which takes a text at once. */
+static inline void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	must(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+	close(fd);
+}
+
+/* Waits until @child, which runs nothing but one system call that blocks, sleeps in it. */
+static inline void await_sleep(pid_t child)
+{
+	char path[32], state = 'R';
+	FILE *stat;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", child);
+	while (state != 'S' && state != 'Z') {
+		stat = fopen(path, "re");
+		must(stat && fscanf(stat, "%*d (%*[^)]) %c", &state) == 1);
+		fclose(stat);
+		usleep(1000);
+	}
+}
+
+static inline bool is_asleep(pid_t child)
+{
+	siginfo_t info = { .si_pid = 0 };
+
+	await_sleep(child);
+	must(!waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT));
+	return !info.si_pid;
 }
 
 #endif
