@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* A record of lost notifications is there for poll, and for those who sleep in read. */
-#include "vm.h"
+#include "undisturbed.h"
 
 #include <linux/keyctl.h>
-#include <sched.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/select.h>
 
@@ -130,46 +130,35 @@ static void epoll(void)
 	close_both(queue);
 }
 
-/* All on one processor, and this process before any other. */
-static void undisturbed(void)
-{
-	struct sched_param priority = { .sched_priority = 1 };
-	cpu_set_t one;
-
-	CPU_ZERO(&one);
-	CPU_SET(0, &one);
-	must(!sched_setaffinity(0, sizeof(one), &one));
-	must(!sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &priority));
-}
-
 /*
  * The event wakes the reader, which gets the processor only when all records are gone: it finds
- * an empty ring.
+ * an empty ring, and either reads the record of loss or sleeps again.
  */
 static void late_reader(void)
 {
+	struct undisturbed before;
 	struct record record;
 	int queue[2], status, i;
 	pid_t child;
 
-	undisturbed();
 	open_queue(queue, NOTES);
 	must(!fcntl(queue[0], F_SETFL, 0));
 	watch_key(queue);
+	before = begin_undisturbed();
 	child = fork();
 	must(child >= 0);
-	if (!child) {
-		alarm(2);
-		_exit(read(queue[0], &record, sizeof(record)) == 8 &&
-				      record.type == XP_WATCH_TYPE_META ?
-			      0 :
-			      1);
-	}
-	usleep(300000);
+	if (!child)
+		_exit(read(queue[0], &record, sizeof(record)) != 8 ||
+		      record.type != XP_WATCH_TYPE_META || record.subtype != META_LOSS ||
+		      record.info != 8);
+	await_sleep(child);
 	events(NOTES + 5);
 	for (i = 0; i < NOTES; i++)
 		must(next(queue[0], &record) == XP_WATCH_TYPE_KEY);
+	if (is_asleep(child))
+		must(!kill(child, SIGKILL));
 	must(waitpid(child, &status, 0) == child);
+	end_undisturbed(&before);
 	mended(status == 0, "a reader that was woken too late for a record gets that of loss");
 	close_both(queue);
 }
