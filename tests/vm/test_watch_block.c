@@ -60,6 +60,42 @@ static void coming_and_going(void)
 	close_both(all);
 }
 
+/* A size is given to a null_blk device before it is switched on, so that none has another. */
+static void resized_by_power(void)
+{
+	int all[2], one[2], fd;
+	dev_t device;
+
+	null_configure("xp0", NULL);
+	null_power("xp0", true);
+	fd = open_device("xp0", O_RDONLY);
+	device = number_of(fd);
+	open_watch(all, NOTES, -1, ALL);
+	open_watch(one, NOTES, fd, ID);
+	null_power("xp0", false);
+	null_set("xp0", "size", "3");
+	null_power("xp0", true);
+	ok(is_change(one, ID, device, XP_WATCH_BLOCK_REMOVED, 0) && is_end(one, ID, device) &&
+		   !readable(one[0]),
+	   "switched off, and on with another size: the watch of it has ended");
+	close(fd);
+	fd = open_device("xp0", O_PATH);
+	ok(is_change(all, ALL, device, XP_WATCH_BLOCK_REMOVED, 0) &&
+		   is_change(all, ALL, number_of(fd), XP_WATCH_BLOCK_ADDED, 3 * NULL_SECTORS) &&
+		   nothing_more(all, -1),
+	   "one device is removed, and one of that size is added: none is resized");
+	ok(!watch_block(one, fd, ID, 0) && nothing_more(one, fd),
+	   "it can be watched by that queue");
+	null_power("xp0", false);
+	ok(is_change(one, ID, number_of(fd), XP_WATCH_BLOCK_REMOVED, 0) &&
+		   is_end(one, ID, number_of(fd)) && !readable(one[0]),
+	   "to its own end");
+	close(fd);
+	null_remove("xp0");
+	close_both(one);
+	close_both(all);
+}
+
 /* An open device that is removed: its number may be another's soon. */
 static void open_while_removed(void)
 {
@@ -458,6 +494,7 @@ int main(void)
 	asked(queue);
 	close_both(queue);
 	coming_and_going();
+	resized_by_power();
 	open_while_removed();
 	loop_changes();
 	mapped_changes();

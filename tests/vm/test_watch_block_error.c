@@ -206,6 +206,41 @@ static void stacked(void)
 	null_end(below);
 }
 
+/* The file of a loop device becomes shorter, and the device does not know. */
+static void truncated(void)
+{
+	int number, fd, file = sectors_file(100), queue[2];
+	char name[16];
+	dev_t device;
+
+	number = loop_add(name);
+	fd = open_device(name, O_RDWR | O_DIRECT);
+	device = number_of(fd);
+	must(!ioctl(fd, LOOP_SET_FD, file));
+	open_watch(queue, NOTES, fd, ID);
+	must(!ftruncate(file, 40 * SECTOR));
+	ok(!fails(fd, READ, 0, 40) && nothing_more(queue, fd),
+	   "a loop device's file is truncated: what it still has can be read");
+	ok(fails(fd, READ, 40, 8) && is_error(queue, ID, device, 40, 8, READ, EIO) &&
+		   nothing_more(queue, fd),
+	   "what is beyond its end can't");
+	ok(fails(fd, READ, 32, 24) && is_error(queue, ID, device, 40, 16, READ, EIO) &&
+		   nothing_more(queue, fd),
+	   "of a request across the end, what is beyond it is told");
+	ok(!fails(fd, WRITE, 56, 8) && !fails(fd, READ, 32, 32) && nothing_more(queue, fd),
+	   "a write makes the file longer, and what is before it can be read");
+	must(!ioctl(fd, LOOP_SET_CAPACITY));
+	ok(is_change(queue, ID, device, XP_WATCH_BLOCK_RESIZED, 64) && nothing_more(queue, fd),
+	   "the device is told: another capacity");
+	ok(pread(fd, buffer, SECTOR, 64 * SECTOR) == 0 && nothing_more(queue, fd),
+	   "beyond which nothing is a request any more");
+	must(!ioctl(fd, LOOP_CLR_FD));
+	close(fd);
+	close(file);
+	loop_remove(number);
+	close_both(queue);
+}
+
 /* A disk in which all is bad. */
 static int bad_start(const char *irqmode)
 {
@@ -472,6 +507,7 @@ int main(void)
 	partition();
 	merged();
 	stacked();
+	truncated();
 	flood();
 	burst();
 	loss_signalled();

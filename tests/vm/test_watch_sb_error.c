@@ -246,6 +246,43 @@ static void forced_while_frozen(void)
 	remove_image(&image);
 }
 
+/* By its administrator, with and without becoming read-only as well. */
+static void aborted(const char *errors, unsigned long how, unsigned int flags)
+{
+	struct image image = ext4_image(2048, "");
+	struct watch watch;
+
+	mount_image(&image, 0, errors);
+	watch = watched(image.where, ID);
+	ok(!mount(NULL, image.where, NULL, MS_REMOUNT | how, "abort") &&
+		   told_error(&watch, READONLY, 0, ESHUTDOWN) && only(&watch, REMOUNT, flags),
+	   "%s, aborted%s: an error after which nothing is written, and a remount", errors,
+	   how ? " read-only" : "");
+	ok(new_file(image.where, "file") == -1 && nothing(&watch), "nothing is");
+	ok(unmounted(&watch, image.where, flags), "unmounted");
+	unwatch(&watch);
+	remove_image(&image);
+}
+
+/* What has been aborted can be remounted, without another error, but not read-only. */
+static void aborted_twice(void)
+{
+	struct image image = ext4_image(2048, "");
+	struct watch watch;
+
+	mount_image(&image, 0, NULL);
+	must(!mount(NULL, image.where, NULL, MS_REMOUNT, "abort"));
+	watch = watched(image.where, ID);
+	ok(!mount(NULL, image.where, NULL, MS_REMOUNT, "abort") && only(&watch, REMOUNT, 0),
+	   "aborted twice: a remount");
+	ok(mount(NULL, image.where, NULL, MS_REMOUNT | MS_RDONLY, NULL) == -1 && errno == EROFS &&
+		   nothing(&watch),
+	   "made read-only after that: EROFS, and nothing");
+	ok(unmounted(&watch, image.where, 0), "unmounted");
+	unwatch(&watch);
+	remove_image(&image);
+}
+
 static void device_gone(void)
 {
 	char where[] = "/tmp/gone.XXXXXX";
@@ -282,6 +319,10 @@ int main(void)
 	forced(SHUTDOWN_WITH_LOG, "with its log");
 	forced(SHUTDOWN_AT_ONCE, "at once");
 	forced_while_frozen();
+	aborted("errors=continue", 0, 0);
+	aborted("errors=remount-ro", 0, 0);
+	aborted("errors=continue", MS_RDONLY, READONLY);
+	aborted_twice();
 	device_gone();
 	return tap_done();
 }
