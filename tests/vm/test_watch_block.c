@@ -382,6 +382,53 @@ static void pipe_first(void)
 	close_both(others);
 }
 
+/* How many reads of the device wait for their end; 0 if it is not there yet. */
+static unsigned int reads_under_way(void)
+{
+	FILE *file = fopen("/sys/block/xp0/inflight", "re");
+	unsigned int reads = 0;
+
+	if (file) {
+		must(fscanf(file, "%u", &reads) == 1);
+		fclose(file);
+	}
+	return reads;
+}
+
+/*
+ * A device can be watched while its partitions are read, of which each read takes half a second:
+ * that it is added then is for who watches all devices.
+ */
+static void before_it_is_added(void)
+{
+	int all[2], one[2], status, fd;
+	pid_t child;
+
+	open_watch(all, NOTES, -1, ALL);
+	null_configure("xp0", "irqmode=2", "completion_nsec=500000000", NULL);
+	child = fork();
+	must(child >= 0);
+	if (!child) {
+		null_power("xp0", true);
+		_exit(0);
+	}
+	while (!reads_under_way())
+		usleep(1000);
+	fd = open_device("xp0", O_PATH);
+	open_watch(one, NOTES, fd, ID);
+	ok(nothing_more(all, -1), "a device is watched before it is added");
+	must(waitpid(child, &status, 0) == child && !status);
+	ok(is_change(all, ALL, number_of(fd), XP_WATCH_BLOCK_ADDED, NULL_SECTORS) &&
+		   nothing_more(all, -1),
+	   "then it is: who watches all devices is told");
+	ok(nothing_more(one, fd), "who watches this device is not");
+	null_power("xp0", false);
+	close(fd);
+	null_remove("xp0");
+	close_both(one);
+	close_both(all);
+}
+
 /* The device comes and goes, half of the times not before it may. */
 static void come_and_go(int may_go)
 {
@@ -502,6 +549,7 @@ int main(void)
 	partitions();
 	told_apart();
 	pipe_first();
+	before_it_is_added();
 	together();
 	permission();
 	return tap_done();
