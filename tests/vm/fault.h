@@ -23,12 +23,9 @@ static int fail_nth = -1;
 static inline void set(const char *directory, const char *name, const char *value)
 {
 	char path[600];
-	int fd;
 
 	snprintf(path, sizeof(path), "%s/%s", directory, name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	must(fd >= 0 && write(fd, value, strlen(value)) == (ssize_t)strlen(value));
-	close(fd);
+	write_file(path, value);
 }
 
 /*

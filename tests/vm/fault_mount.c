@@ -69,15 +69,6 @@ static void clean(void)
 
 /* ------------------------------------------------------------------ what was told */
 
-static bool is_loss(const union bytes *record)
-{
-	union bytes loss = {
-		.head = { .type = XP_WATCH_TYPE_META, .subtype = META_LOSS, .info = 8 }
-	};
-
-	return !memcmp(record, &loss, sizeof(loss));
-}
-
 /* Who watches the mount @object, or the namespace if that is 0, has to be told of this. */
 static bool concerns(u64 object, const struct note *note)
 {
@@ -97,7 +88,7 @@ static bool told_to(const struct queue *queue, u64 object, const struct note *no
 		ends = ends || (notes[i].subtype == DETACHED && notes[i].mount == object);
 	while (next_record(queue->fds[0], &got, 0) >= 0) {
 		want = removal_of(queue, object);
-		if (!ended && is_loss(&got)) {
+		if (!ended && tells_loss(&got)) {
 			lost = true;
 			losses++;
 			continue;

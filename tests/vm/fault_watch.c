@@ -171,9 +171,7 @@ static long set_size(void)
 
 static bool only_loss(void)
 {
-	const unsigned int loss[] = { XP_WATCH_TYPE_META | META_LOSS << 24, 8 };
-
-	return is_record(&watch, loss, sizeof(loss)) && nothing(&watch);
+	return is_loss(watch.queue[0]) && nothing(&watch);
 }
 
 /* What happens is lost without a size. */
