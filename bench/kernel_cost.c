@@ -77,11 +77,11 @@ static const struct operation {
 	int times; /* a round */
 	bool disk;
 } operations[] = {
-	{ "mount-umount", mount_pair, 100, false },
-	{ "bind-umount", bind_pair, 100, false },
-	{ "pipe-1-byte", one_byte, 2000, false },
-	{ "pipe-4096", page, 2000, false },
-	{ "packet-4096", packet, 2000, false },
+	{ "mount-umount", mount_pair, 100 },
+	{ "bind-umount", bind_pair, 100 },
+	{ "pipe-1-byte", one_byte, 2000 },
+	{ "pipe-4096", page, 2000 },
+	{ "packet-4096", packet, 2000 },
 	{ "disk-read-4096", disk_read, 1000, true },
 	{ "disk-write-4096", disk_write, 1000, true },
 };
