@@ -282,9 +282,7 @@ static bool loss_waits(void)
 
 static bool loss_read(long result)
 {
-	const unsigned int loss[] = { XP_WATCH_TYPE_META | META_LOSS << 24, 8 };
-
-	return result == 8 && !memcmp(room, loss, sizeof(loss)) && nothing(&watch);
+	return result == sizeof(loss_record) && tells_loss(room) && nothing(&watch);
 }
 
 static const struct operation operations[] = {

@@ -155,16 +155,17 @@ static inline bool is_record(int fd, const void *wanted, size_t size)
 	return false;
 }
 
-static inline bool tells_loss(const union bytes *record)
+/* What a queue says of records that it had no room for. */
+static const unsigned int loss_record[] = { XP_WATCH_TYPE_META | META_LOSS << 24, 8 };
+
+static inline bool tells_loss(const void *record)
 {
-	return record->words[0] == (XP_WATCH_TYPE_META | META_LOSS << 24) && record->words[1] == 8;
+	return !memcmp(record, loss_record, sizeof(loss_record));
 }
 
 static inline bool is_loss(int fd)
 {
-	const unsigned int wanted[] = { XP_WATCH_TYPE_META | META_LOSS << 24, 8 };
-
-	return is_record(fd, wanted, sizeof(wanted));
+	return is_record(fd, loss_record, sizeof(loss_record));
 }
 
 /* ------------------------------------------------------------------ time and processes */
