@@ -13,14 +13,16 @@
 
 /* One watches the namespace, the other one mount. */
 static struct queue all, one;
-static u64 watched, top, a, c, s, t, detached;
-static int object;
+static u64 watched, below, top, a, c, s, t, detached;
+static int object, outside = -1;
 static unsigned int losses;
 static char mounts_before[16384];
 
+/* The mounts below the root, which lies outside of /proc where it has been changed. */
 static void read_mounts(char *text)
 {
-	int fd = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+	const char *path = outside < 0 ? "/proc/self/mountinfo" : "proc/self/mountinfo";
+	int fd = openat(outside, path, O_RDONLY | O_CLOEXEC);
 	size_t length = 0;
 	ssize_t n;
 
@@ -62,6 +64,9 @@ static void clean(void)
 {
 	if (object >= 0)
 		close(object);
+	if (outside >= 0)
+		must(!fchdir(outside) && !chroot(".") && !close(outside));
+	outside = -1;
 	close_queue(&all);
 	close_queue(&one);
 	must(!chdir("/tmp") && !umount2(WORK, MNT_DETACH));
@@ -223,6 +228,29 @@ static bool a_moved(long result)
 	return result == 0 && at("b") == a && told({ MOVED, 0, a, top });
 }
 
+/* The tree as this process's root, so that the machine keeps its own. */
+static void watch_root(void)
+{
+	make_tree();
+	dir("a/old");
+	watch_tree("a");
+	below = parent_of(top);
+	outside = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	must(outside >= 0 && !chroot("."));
+	read_mounts(mounts_before);
+}
+
+static long pivot(void)
+{
+	return outcome(syscall(SYS_pivot_root, "a", "a/old"));
+}
+
+static bool pivoted(long result)
+{
+	return result == 0 && at("/") == a && at("/old") == top &&
+	       told({ MOVED, 0, top, a }, { MOVED, 0, a, below });
+}
+
 static long unmount_c(void)
 {
 	return outcome(umount2("a/c", 0));
@@ -376,6 +404,7 @@ static const struct operation events[] = {
 	{ "one that is propagated", watch_top, bind_shared, unchanged, shared_attached, clean },
 	{ "a detached tree", watch_with_detached, attach, unchanged, detached_attached, clean },
 	{ "a move", watch_top, move_a, unchanged, a_moved, clean },
+	{ "pivot_root", watch_root, pivot, unchanged, pivoted, clean },
 	{ "umount", watch_a, unmount_c, unchanged, c_detached, clean },
 	{ "umount, and the end of a watch", watch_c, unmount_c, unchanged, c_detached, clean },
 	{ "umount of a tree", watch_top, detach_a, unchanged, tree_detached, clean },

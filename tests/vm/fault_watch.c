@@ -12,6 +12,7 @@
 #define RECORD 40
 
 static struct watch watch;
+static struct image image; /* made once */
 static const char *where;
 static int object;
 static struct statvfs before;
@@ -22,17 +23,22 @@ static long remount(unsigned long flags, const char *options)
 	return outcome(mount(NULL, where, NULL, MS_REMOUNT | flags, options));
 }
 
-/* A file system, and a queue that has no size. */
-static void prepare_bare(void)
+/* A queue that has no size, for the file system. */
+static void prepare_bare_for(const char *path)
 {
 	struct stat st;
 
-	where = tmpfs("size=1m");
+	where = path;
 	must(!stat(where, &st) && !statvfs(where, &before));
 	watch = (struct watch){ .id = ID, .device = st.st_dev };
 	must(!pipe2(watch.queue, XP_O_NOTIFICATION_PIPE | O_CLOEXEC | O_NONBLOCK));
-	object = open(where, O_PATH | O_CLOEXEC);
+	object = open(where, O_RDONLY | O_CLOEXEC);
 	must(object >= 0);
+}
+
+static void prepare_bare(void)
+{
+	prepare_bare_for(tmpfs("size=1m"));
 }
 
 static void prepare_queue(void)
@@ -60,7 +66,7 @@ static void clean(void)
 	must(object < 0 || !close(object));
 	unwatch(&watch);
 	must(!umount2(where, 0) || errno == EINVAL);
-	must(!rmdir(where));
+	must(where == image.where || !rmdir(where));
 }
 
 /* ------------------------------------------------------------------ watches */
@@ -154,6 +160,53 @@ static bool no_space(long result)
 {
 	return result == 0 &&
 	       told_more(&watch, NOSPC, 0, (struct xp_sb_record){ .error = ENOSPC }) && unchanged();
+}
+
+/* One that can be frozen. */
+static void prepare_ext4(void)
+{
+	if (!*image.where)
+		image = ext4_image(2048, "");
+	mount_image(&image, 0, NULL);
+	prepare_bare_for(image.where);
+	must(!ioctl(watch.queue[0], XP_IOC_WATCH_QUEUE_SET_SIZE, NOTES));
+	must(!ask(watch.queue, object, ID, 0));
+}
+
+static long freeze(void)
+{
+	return outcome(ioctl(object, FIFREEZE, 0));
+}
+
+static long thaw(void)
+{
+	return outcome(ioctl(object, FITHAW, 0));
+}
+
+static bool not_frozen(void)
+{
+	return thaw() == -EINVAL && nothing(&watch);
+}
+
+static bool frozen(long result)
+{
+	return result == 0 && only(&watch, FREEZE, 0) && !thaw() && only(&watch, THAW, 0);
+}
+
+static void prepare_frozen(void)
+{
+	prepare_ext4();
+	must(!freeze() && only(&watch, FREEZE, 0));
+}
+
+static bool still_frozen(void)
+{
+	return freeze() == -EBUSY && nothing(&watch);
+}
+
+static bool thawed(long result)
+{
+	return result == 0 && only(&watch, THAW, 0) && not_frozen();
 }
 
 /* ------------------------------------------------------------------ queues */
@@ -291,6 +344,8 @@ static const struct operation operations[] = {
 	{ "a remount", prepare_watch, remount_read_only, unchanged, read_only, clean },
 	{ "umount", prepare_mount, unmount, unchanged, shut_down, clean },
 	{ "no space", prepare_full, write_page, unchanged, no_space, clean },
+	{ "freezing", prepare_ext4, freeze, not_frozen, frozen, clean },
+	{ "thawing", prepare_frozen, thaw, still_frozen, thawed, clean },
 	{ "the size of a queue", prepare_size, set_size, no_size, has_size, clean },
 	{ "a filter", prepare_filter, set_filter, has_old_filter, has_new_filter, clean },
 	{ "reading records", prepare_records, read_records, records_wait, records_read, clean },
@@ -302,5 +357,7 @@ int main(void)
 	open_injection(ANY_PAGE);
 	if (can_watch())
 		REFUSE_EACH(operations);
+	if (*image.where)
+		remove_image(&image);
 	return tap_done();
 }
