@@ -121,7 +121,7 @@ struct xp_block_record {
 	__u32 dev_minor;
 	__u64 sector;    /* error: the first that failed; added, resized: the capacity */
 	__u32 length;    /* error: how many bytes failed */
-	__u32 operation; /* error: 0 read, 1 write, 2 flush, 3 discard, 9 write zeroes, ... */
+	__u32 operation; /* error: 0 read, 1 write, 3 discard, 9 write zeroes, ... */
 	__u32 error;     /* error: EIO, ENODATA, ENOSPC and the like */
 	__u32 __reserved;
 };

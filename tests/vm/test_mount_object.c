@@ -240,52 +240,6 @@ static void limited(void)
 	close(fd);
 }
 
-#define MOST_WATCHES 32
-
-/* One object, watched by queue after queue: each time that it is asked for how many are let in. */
-static int watch_by_many(struct queue *queues, int fd, int *error)
-{
-	int added;
-
-	for (added = 0; added < MOST_WATCHES + 1; added++) {
-		queues[added] = empty_queue((unsigned int)added);
-		*error = watch(queues[added].fds[0], 0, fd, queues[added].id);
-		if (*error)
-			break;
-	}
-	return added;
-}
-
-/* As many as an object bears; there is room again for each that goes, and room on others. */
-static void crowd(const char *name, int fd)
-{
-	struct queue queues[MOST_WATCHES + 1], more;
-	int error = 0, i, added = watch_by_many(queues, fd, &error), other = handle("other");
-
-	if (!mended(added == MOST_WATCHES && error == -ENOSPC, name) || on_base())
-		return;
-	more = queues[MOST_WATCHES];
-	mended(watch(queues[0].fds[0], 0, fd, 1) == -EBUSY, "twice the same is EBUSY all the same");
-	mended(watch(more.fds[0], 0, other, 1) == 0, "another object has room");
-	mended(watch(queues[1].fds[0], XP_WATCH_REMOVE, fd, 1) == 0, "a watch is removed");
-	mended(watch(more.fds[0], 0, fd, 1) == 0, "another has its place");
-	mended(watch(queues[1].fds[0], 0, fd, 1) == -ENOSPC, "which the first does not get back");
-	close_queue(&queues[0]);
-	mended(watch(queues[1].fds[0], 0, fd, 1) == 0, "a queue is closed: then it does");
-	for (i = 1; i <= MOST_WATCHES; i++)
-		close_queue(&queues[i]);
-	close(other);
-	close(fd);
-}
-
-static void crowded(void)
-{
-	tmpfs("a");
-	tmpfs("other");
-	crowd("a mount bears 32 watches: ENOSPC", handle("a"));
-	crowd("so does a namespace", own_ns());
-}
-
 /* Sub-types and flags pass or do not. */
 static void filtered(void)
 {
@@ -326,7 +280,6 @@ static const struct test_case cases[] = {
 	{ "arguments refused", refused_arguments },
 	{ "sizes", sizes },
 	{ "RLIMIT_NOFILE", limited },
-	{ "many watches of one object", crowded },
 	{ "filters", filtered },
 	{ "the query", asked },
 };

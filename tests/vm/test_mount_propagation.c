@@ -191,6 +191,60 @@ static void leaving(void)
 	mended(exactly(&queue, { DETACHED, 0, a, top }), "that one is unmounted");
 }
 
+/* A slave without a master is private, by what is done to the master. */
+static void left_alone(void)
+{
+	u64 top = at("."), a = tmpfs("a"), b, c;
+	struct queue queue;
+
+	make("a", MS_SHARED);
+	dir("b");
+	dir("c");
+	bind_mount("a", "b", 0);
+	bind_mount("a", "c", 0);
+	b = at("b");
+	c = at("c");
+	make("c", MS_SLAVE);
+	queue = watch_here();
+	must(!umount("a"));
+	mended(exactly(&queue, { DETACHED, 0, a, top }),
+	       "a slave gets its master's peer as master");
+	make("b", MS_PRIVATE);
+	mended(exactly(&queue, { PROPAGATION, PROPAGATED, c, top }, { PROPAGATION, 0, b, top }),
+	       "its last master becomes private: so does the slave");
+	make("b", MS_SHARED);
+	must(!umount("c"));
+	bind_mount("b", "c", 0);
+	c = at("c");
+	make("c", MS_SLAVE);
+	make("c", MS_SHARED);
+	close_queue(&queue);
+	queue = watch_mount("c", 0x17);
+	must(!umount("b"));
+	mended(exactly(&queue, { PROPAGATION, PROPAGATED, c, top }),
+	       "its last master is unmounted: who is shared as well is shared alone");
+}
+
+/* What goes with its master has come to its end, and to nothing else. */
+static void gone_together(void)
+{
+	u64 top = at("."), a = tmpfs("a"), b, c;
+	struct queue queue;
+
+	dir("a/b");
+	dir("a/c");
+	b = tmpfs("a/b");
+	make("a/b", MS_SHARED);
+	bind_mount("a/b", "a/c", 0);
+	c = at("a/c");
+	make("a/c", MS_SLAVE);
+	queue = watch_here();
+	must(!umount2("a", MNT_DETACH));
+	mended(exactly(&queue, { DETACHED, 0, a, top }, { DETACHED, RECURSIVE, b, a },
+		       { DETACHED, RECURSIVE, c, a }),
+	       "a master and its slave are unmounted together");
+}
+
 static const struct test_case cases[] = {
 	{ "each type, by mount(2)", each_by_mount },
 	{ "each type, by mount_setattr(2)", each_by_setattr },
@@ -198,6 +252,8 @@ static const struct test_case cases[] = {
 	{ "changes refused", refused },
 	{ "MOVE_MOUNT_SET_GROUP", set_group },
 	{ "leaving a group", leaving },
+	{ "a slave left alone", left_alone },
+	{ "a slave and its master gone", gone_together },
 };
 
 int main(void)

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #define USER 1000
+#define MOST_WATCHES 32
 
 /* ------------------------------------------------------------------ containers */
 
@@ -326,12 +327,83 @@ static void taken(void)
 	finish(&inner);
 }
 
+static const char *const crowd_steps[] = {
+	"32 watches, and no more: ENOSPC", "twice the same is EBUSY all the same",
+	"another object has room",         "a watch is removed",
+	"another has its place",           "which the first does not get back",
+	"a queue is closed: then it does",
+};
+
+/* As many as users may have; there is room again for each that goes, and room on others. */
+static void crowd(int line, int fd, int other)
+{
+	struct queue queues[MOST_WATCHES + 1], *more = &queues[MOST_WATCHES];
+	int i, added = 0;
+
+	for (i = 0; i <= MOST_WATCHES; i++) {
+		queues[i] = empty_queue((unsigned int)i);
+		added += !watch(queues[i].fds[0], 0, fd, queues[i].id);
+	}
+	give(line, added == MOST_WATCHES && watch(more->fds[0], 0, fd, 1) == -ENOSPC);
+	give(line, watch(queues[0].fds[0], 0, fd, 1) == -EBUSY);
+	give(line, watch(more->fds[0], 0, other, 1) == 0);
+	give(line, watch(queues[1].fds[0], XP_WATCH_REMOVE, fd, 1) == 0);
+	give(line, watch(more->fds[0], 0, fd, 1) == 0);
+	give(line, watch(queues[1].fds[0], 0, fd, 1) == -ENOSPC);
+	close_queue(&queues[0]);
+	give(line, watch(queues[1].fds[0], 0, fd, 1) == 0);
+	take(line);
+	for (i = 1; i <= MOST_WATCHES; i++)
+		close_queue(&queues[i]);
+}
+
+static void crowds_inside(int line)
+{
+	int other, mount;
+
+	tmpfs("a");
+	tmpfs("other");
+	mount = handle("a");
+	other = handle("other");
+	give(line, (u64)mount);
+	crowd(line, mount, other);
+	crowd(line, own_ns(), other);
+}
+
+/* Who fills an object with watches keeps its own kind away, but not the host's root. */
+static void crowd_from_outside(const struct container *inner, int fd, const char *name)
+{
+	struct queue ours = empty_queue(1);
+	unsigned int i;
+
+	for (i = 0; i < sizeof(crowd_steps) / sizeof(*crowd_steps); i++)
+		mended(take(inner->line), crowd_steps[i]);
+	mended(watch(ours.fds[0], 0, fd, 1) == 0, name);
+	give(inner->line, 0);
+	close_queue(&ours);
+	close(fd);
+}
+
+static void crowded(void)
+{
+	struct container inner = start(crowds_inside, CLONE_NEWNS);
+	int process = (int)syscall(NR_PIDFD_OPEN, inner.pid, 0);
+
+	must(process >= 0);
+	crowd_from_outside(&inner, (int)syscall(NR_PIDFD_GETFD, process, (int)take(inner.line), 0),
+			   "the host's root may watch a mount that bears no more");
+	crowd_from_outside(&inner, inner.mounts, "and a namespace");
+	finish(&inner);
+	close(process);
+}
+
 static const struct test_case cases[] = {
 	{ "users", users },
 	{ "a container", container },
 	{ "what a container shares", shared },
 	{ "a tree for a container", given },
 	{ "a tree from a container", taken },
+	{ "many watches of one object", crowded },
 };
 
 int main(void)

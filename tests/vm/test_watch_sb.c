@@ -2,12 +2,18 @@
 /* Watches of file systems: who may have which, remounts, freezing, and the end. */
 #include "superblock.h"
 
+#include <mqueue.h>
 #include <sched.h>
+#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #define ID 0x5a
+#define IDS 256
+#define WRITERS 3
+#define TURNS 20000
 
 static int remount(const char *where, unsigned long flags, const char *options)
 {
@@ -202,11 +208,15 @@ static void objects(void)
 	open_queue(queue, 32);
 	refused(queue, -1, -EBADF, "no descriptor");
 	refused(queue, 1000, -EBADF, "a descriptor that is not open");
-	refused(queue, dup(queue[0]), -EINVAL, "the queue");
+	refused(queue, dup(queue[0]), -EINVAL, "the notification pipe");
 	must(!socketpair(AF_UNIX, SOCK_STREAM, 0, fds));
 	refused(queue, fds[0], -EINVAL, "a socket");
 	close(fds[1]);
 	refused(queue, memfd_create("m", 0), -EINVAL, "a memfd");
+	refused(queue, memfd_create("m", MFD_HUGETLB), -EINVAL, "one of huge pages");
+	refused(queue, mq_open("/extpipe", O_CREAT | O_RDWR, 0600, NULL), -EINVAL,
+		"a message queue");
+	must(!mq_unlink("/extpipe"));
 	refused(queue, eventfd(0, 0), -EINVAL, "an eventfd");
 	refused(queue, open("/proc/self/ns/mnt", O_RDONLY), -EINVAL, "a namespace");
 	refused(queue, open("/proc/self/ns/mnt", O_PATH), -EINVAL, "its path");
@@ -327,6 +337,69 @@ static void overrun(void)
 	unwatch(&watch);
 }
 
+/* Finds no space, time and again, until it is killed. */
+static pid_t start_writer(const char *where)
+{
+	pid_t child = fork();
+	int fd;
+
+	must(child >= 0);
+	if (child)
+		return child;
+	fd = open(where, O_TMPFILE | O_WRONLY, 0600);
+	must(fd >= 0);
+	for (;;)
+		must(pwrite(fd, "", 1, 0) == -1 && errno == ENOSPC);
+}
+
+/* Reads what there is; counts what comes of a watch that has ended. */
+static int late_records(const int queue[2], bool ended[IDS])
+{
+	union bytes got;
+	int late = 0;
+
+	while (next_record(queue[0], &got, 0) >= 0) {
+		unsigned int id = got.head.info >> INFO_ID_SHIFT & 0xff;
+
+		if (tells_loss(&got))
+			continue;
+		late += ended[id];
+		ended[id] = ended[id] || got.head.type == XP_WATCH_TYPE_META;
+	}
+	return late;
+}
+
+/* A watch is added and removed while others cause events: each time its end is the last. */
+static void end_is_last(void)
+{
+	/* A watch counts until it is freed, which takes its time. */
+	struct rlimit most = { 2 * TURNS, 2 * TURNS };
+	const char *where = tmpfs("size=64k");
+	bool ended[IDS] = { false };
+	int queue[2], late = 0, i;
+	pid_t writers[WRITERS];
+
+	must(!setrlimit(RLIMIT_NOFILE, &most));
+	shell("! cat /dev/zero >%s/full 2>/dev/null", where);
+	open_queue(queue, 512);
+	for (i = 0; i < WRITERS; i++)
+		writers[i] = start_writer(where);
+	for (i = 0; i < TURNS; i++) {
+		unsigned int id = (unsigned int)i % IDS;
+
+		ended[id] = false;
+		must(!ask_for(queue, where, id, 0));
+		must(!ask_for(queue, where, id, XP_WATCH_REMOVE));
+		late += late_records(queue, ended);
+	}
+	for (i = 0; i < WRITERS; i++)
+		must(!kill(writers[i], SIGKILL) && waitpid(writers[i], NULL, 0) == writers[i]);
+	late += late_records(queue, ended);
+	ok(late == 0, "nothing comes of a watch that has ended: %d", late);
+	close_both(queue);
+	must(!umount2(where, 0) && !rmdir(where));
+}
+
 int main(void)
 {
 	if (!can_watch())
@@ -343,6 +416,7 @@ int main(void)
 	unmounting();
 	removing();
 	closing();
+	end_is_last();
 	filtered();
 	overrun();
 	by_sysrq();
