@@ -12,22 +12,32 @@ waits() {
 	WAITING[$name]=$PID
 }
 
-# nothing_used - over a second, each of them uses less than two clock ticks.
+# nothing_used - each of them uses less than two clock ticks in a second. A machine that is itself
+# kept waiting charges that to whoever runs, which only adds: one of five seconds must be as it is.
 nothing_used() {
-	local name pid used failed=()
-	local -A before=()
+	local name pid used second failed
+	local -A before=() left=()
 	for name in "${!WAITING[@]}"; do
 		eventually at_rest "${WAITING[$name]}"
+		left[$name]=${WAITING[$name]}
 	done
-	for name in "${!WAITING[@]}"; do before[$name]=$(ticks "${WAITING[$name]}"); done
-	sleep 1 # what is measured, not waited for
-	for name in "${!WAITING[@]}"; do
-		pid=${WAITING[$name]}
-		kill -0 "$pid" || fail "$name does not wait at all"
-		used=$(($(ticks "$pid") - ${before[$name]}))
-		((used < 2)) || failed+=("$name: $used ticks")
+	for second in {1..5}; do
+		failed=()
+		for name in "${!left[@]}"; do before[$name]=$(ticks "${left[$name]}"); done
+		sleep 1 # what is measured, not waited for
+		for name in "${!left[@]}"; do
+			pid=${left[$name]}
+			kill -0 "$pid" || fail "$name does not wait at all"
+			used=$(($(ticks "$pid") - ${before[$name]}))
+			if ((used < 2)); then
+				unset "left[$name]"
+			else
+				failed+=("$name: $used ticks")
+			fi
+		done
+		((${#failed[@]} > 0)) || return 0
 	done
-	((${#failed[@]} == 0)) || fail "${failed[@]}"
+	fail "${failed[@]}"
 }
 
 # idle NAME: a FIFO that stays empty. stuffed NAME: one that stays full. Neither ever ends.
