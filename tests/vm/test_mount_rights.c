@@ -78,6 +78,18 @@ static struct container start(void (*body)(int line), int flags)
 	return container;
 }
 
+/* A descriptor of the container's, whose number it gives. */
+static int take_descriptor(const struct container *container)
+{
+	int process = (int)syscall(NR_PIDFD_OPEN, container->pid, 0), fd;
+
+	must(process >= 0);
+	fd = (int)syscall(NR_PIDFD_GETFD, process, (int)take(container->line), 0);
+	must(fd >= 0);
+	close(process);
+	return fd;
+}
+
 static void finish(struct container *container)
 {
 	int status;
@@ -303,15 +315,12 @@ static void make_inside(int line)
 static void taken(void)
 {
 	struct container inner;
-	int process, fd;
 	u64 id;
+	int fd;
 
 	queue = empty_queue(1);
 	inner = start(make_inside, CLONE_NEWNS);
-	process = (int)syscall(NR_PIDFD_OPEN, inner.pid, 0);
-	must(process >= 0);
-	fd = (int)syscall(NR_PIDFD_GETFD, process, (int)take(inner.line), 0);
-	must(fd >= 0);
+	fd = take_descriptor(&inner);
 	id = mount_of(fd, "");
 	dir("place");
 	must(!x_move_mount(fd, "", AT_FDCWD, "place", X_MOVE_F_EMPTY));
@@ -387,14 +396,11 @@ static void crowd_from_outside(const struct container *inner, int fd, const char
 static void crowded(void)
 {
 	struct container inner = start(crowds_inside, CLONE_NEWNS);
-	int process = (int)syscall(NR_PIDFD_OPEN, inner.pid, 0);
 
-	must(process >= 0);
-	crowd_from_outside(&inner, (int)syscall(NR_PIDFD_GETFD, process, (int)take(inner.line), 0),
+	crowd_from_outside(&inner, take_descriptor(&inner),
 			   "the host's root may watch a mount that bears no more");
 	crowd_from_outside(&inner, inner.mounts, "and a namespace");
 	finish(&inner);
-	close(process);
 }
 
 static const struct test_case cases[] = {
