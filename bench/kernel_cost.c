@@ -3,8 +3,8 @@
  * kernel_cost - what the paths that the kernel series touches cost, with nobody watching.
  *
  * For devtools/vm --count, where a nanosecond of the clock is an instruction. Prints a row an
- * operation: its name, and the mean of the nanoseconds that one took. Not a median: of a hundred
- * mounts some cost much more than the others, and which of them is in the middle is chance.
+ * operation: its name, and the mean of the nanoseconds that one took. Not a median: one
+ * hundred of mounts costs a third more than another, and which is in the middle is chance.
  */
 #include <errno.h>
 #include <fcntl.h>
